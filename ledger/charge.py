@@ -1,0 +1,110 @@
+"""A charge: one row of a vendor's bill, with FOCUS 1.2 names in snake_case.
+
+`Charge` is a plain tuple because millions pass through; what makes one valid is said once, in `check`,
+which the ledger runs on every row before it stores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal, NamedTuple, get_args
+
+from ledger.errors import InvalidCharge
+
+Origin = Literal["api", "file", "manual", "estimate"]
+"""Where a figure comes from: the vendor's API, a billing file, a person, or usage times a price list."""
+
+ChargeCategory = Literal["Usage", "Purchase", "Tax", "Credit", "Adjustment"]
+
+ORIGINS: Final = frozenset(get_args(Origin))
+CHARGE_CATEGORIES: Final = frozenset(get_args(ChargeCategory))
+MAX_TEXT: Final = 8192
+"""Characters a text field may have; vendors' longest resource ids stay well below."""
+
+
+class Charge(NamedTuple):
+    """One row of a bill. Times are UTC and half-open; amounts are in `billing_currency`, major units.
+
+    `billed_cost` is None when the line has no known price: it is then counted as unpriced, never as free.
+    `effective_cost` of None means "as billed". `list_cost` and `contracted_cost` are None where the vendor
+    does not state them. `extra` keeps what has no field of its own: FOCUS columns by their PascalCase names
+    and vendors' `x_` columns, as JSON values without floats.
+    """
+
+    charge_period_start: datetime
+    charge_period_end: datetime
+    billing_currency: str
+    billed_cost: Decimal | None
+    x_origin: Origin
+    service_name: str
+    service_provider_name: str
+    charge_category: ChargeCategory = "Usage"
+    charge_class: str | None = None
+    charge_frequency: str | None = None
+    charge_description: str | None = None
+    service_category: str | None = None
+    billing_account_id: str | None = None
+    sub_account_id: str | None = None
+    sub_account_name: str | None = None
+    region_id: str | None = None
+    resource_id: str | None = None
+    resource_name: str | None = None
+    sku_id: str | None = None
+    x_model: str | None = None
+    x_token_type: str | None = None
+    consumed_quantity: Decimal | None = None
+    consumed_unit: str | None = None
+    pricing_quantity: Decimal | None = None
+    pricing_unit: str | None = None
+    effective_cost: Decimal | None = None
+    list_cost: Decimal | None = None
+    contracted_cost: Decimal | None = None
+    tags: Mapping[str, str] | None = None
+    extra: Mapping[str, object] | None = None
+
+
+IDENTITY: Final = (
+    "charge_period_start",
+    "charge_period_end",
+    "billing_currency",
+    "x_origin",
+    "service_name",
+    "service_provider_name",
+    "charge_category",
+    "charge_class",
+    "charge_frequency",
+    "charge_description",
+    "service_category",
+    "billing_account_id",
+    "sub_account_id",
+    "region_id",
+    "resource_id",
+    "sku_id",
+    "x_model",
+    "x_token_type",
+    "consumed_unit",
+    "pricing_unit",
+)
+"""The dimensions that say which line of the bill a charge is; everything else is the line's content.
+
+Names (of sub accounts, of resources) are content: renaming a project changes a line, it does not make one.
+"""
+
+
+def check(charge: Charge, start: datetime, end: datetime) -> None:
+    """Raise InvalidCharge unless `charge` may be stored in the window [start, end)."""
+    since, until = charge.charge_period_start, charge.charge_period_end
+    if since.tzinfo is not UTC and since.utcoffset() != timedelta(0):
+        raise InvalidCharge(f"charge period start {since} is not in UTC")
+    if not start <= since < end:
+        raise InvalidCharge(f"charge of {since:%Y-%m-%dT%H:%M:%SZ} lies outside the window asked for")
+    if until <= since:
+        raise InvalidCharge(f"charge period ends ({until}) before it starts ({since})")
+    if charge.x_origin not in ORIGINS:
+        raise InvalidCharge(f"unknown origin {charge.x_origin!r}")
+    if charge.charge_category not in CHARGE_CATEGORIES:
+        raise InvalidCharge(f"unknown charge category {charge.charge_category!r}")
+    if not charge.service_name or not charge.service_provider_name:
+        raise InvalidCharge("a charge needs a service name and the name of who provides it")

@@ -1,0 +1,37 @@
+"""What can go wrong in the ledger, by what the caller should do about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class LedgerError(Exception):
+    """Base of every error the ledger raises on purpose. Its text is fit to be shown to a person."""
+
+
+class RetryLater(LedgerError):
+    """Nothing is wrong with the request; the same call may succeed after `after`."""
+
+    def __init__(self, message: str, after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class LeaseLost(RetryLater):
+    """Another process holds, or took over, the provider's lease; nothing was written."""
+
+
+class InvalidCharge(LedgerError):
+    """A charge breaks a rule of the ledger (a bug of the connector, or nonsense from the vendor)."""
+
+
+class NeedsPerson(LedgerError):
+    """Someone has to change something outside the program; the text says what."""
+
+
+class SchemaBehind(NeedsPerson):
+    """The database's schema is older or newer than the program; the text says which command mends it."""
+
+
+class NotFound(LedgerError):
+    """The named thing is not in the ledger."""
