@@ -1,0 +1,107 @@
+# Everything a developer does here. State of the installation lives in .venv alone; `make clean` forgets it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# A newer Python than 3.11 will do, whatever its name; none is ever downloaded.
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+ARGS :=
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+# uv trusts what the machine trusts, such as a company's proxy, and uses the Python it is given.
+export UV_SYSTEM_CERTS := true
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+.PHONY: install
+install: $(STAMP)/dev ## install everything, locked, into .venv
+
+.PHONY: up
+up: $(STAMP)/run ## sync examples/quickstart and show it; ARGS are passed on (ARGS=--once)
+	@$(BIN)/costhook up examples/quickstart $(ARGS)
+
+.PHONY: test
+test: $(STAMP)/dev ## run the whole test suite with coverage; ARGS are passed on to pytest
+	@$(BIN)/pytest --numprocesses logical --dist worksteal -m 'not bench' --cov --cov-report term $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP)/dev ## check style, types and layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP)/dev ## put the code into shape
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(STAMP)/dev ## measure speed and memory
+	@$(BIN)/pytest -m bench --no-cov --timeout 0 -s tests/bench $(ARGS)
+
+.PHONY: schema
+schema: $(STAMP)/run ## write schema.graphql from the code
+	@$(BIN)/python -m api.schema > schema.graphql.new
+	@mv schema.graphql.new schema.graphql
+
+.PHONY: crds
+crds: $(STAMP)/run ## write crds/ from the models of the kinds
+	@$(BIN)/python -m reconciler.kinds.crds crds
+
+.PHONY: docs
+docs: $(STAMP)/dev ## check the documentation: links, code, guides, reasons
+	@$(BIN)/pytest --no-cov -q tests/unit/test_docs.py
+
+.PHONY: lock
+lock: $(STAMP)/uv ## renew the requirements files from pyproject.toml; ARGS=--upgrade raises every version
+	@$(COMPILE) --group install --output-file requirements.txt $(ARGS)
+	@$(COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was installed, built and cached here; .costhook, the data, stays
+	rm -rf .venv build dist *.egg-info htmlcov .coverage .coverage.*
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets stand on -----------------------------------------------------------------------------
+
+# Releases younger than a week are left alone: what is wrong with them is mostly found by then.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' --exclude-newer '7 days'
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+$(STAMP)/dev: requirements-dev.txt $(STAMP)/run
+	@echo "Installing what development needs"
+	@$(INSTALL) --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+$(STAMP)/run: requirements.txt pyproject.toml $(STAMP)/uv
+	@echo "Installing what Costhook needs"
+	@$(INSTALL) --require-hashes --requirement requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# uv itself comes by pip, which knows the machine's settings, in the version and with the hashes of the lock.
+$(STAMP)/uv: $(BIN)/python
+	@mkdir -p $(STAMP)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(STAMP)/uv.txt
+	@$(BIN)/python -m pip install -qq --no-deps --require-hashes --requirement $(STAMP)/uv.txt
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec $$python -m venv --clear .venv; \
+	  fi; \
+	done; \
+	echo "Costhook needs Python 3.11 or newer with its venv module; found $$(python3 --version 2>&1 || true)." >&2; \
+	echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
+	exit 1
