@@ -65,34 +65,6 @@ class Charge(NamedTuple):
     extra: Mapping[str, object] | None = None
 
 
-IDENTITY: Final = (
-    "charge_period_start",
-    "charge_period_end",
-    "billing_currency",
-    "x_origin",
-    "service_name",
-    "service_provider_name",
-    "charge_category",
-    "charge_class",
-    "charge_frequency",
-    "charge_description",
-    "service_category",
-    "billing_account_id",
-    "sub_account_id",
-    "region_id",
-    "resource_id",
-    "sku_id",
-    "x_model",
-    "x_token_type",
-    "consumed_unit",
-    "pricing_unit",
-)
-"""The dimensions that say which line of the bill a charge is; everything else is the line's content.
-
-Names (of sub accounts, of resources) are content: renaming a project changes a line, it does not make one.
-"""
-
-
 def check(charge: Charge, start: datetime, end: datetime) -> None:
     """Raise InvalidCharge unless `charge` may be stored in the window [start, end)."""
     since, until = charge.charge_period_start, charge.charge_period_end

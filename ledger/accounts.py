@@ -1,0 +1,126 @@
+"""Providers as the ledger knows them: the accounts that charges belong to, and what is known of each.
+
+A Provider and a ManualCost both feed the ledger under their name, so a name belongs to one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from ledger.database import WriterDB
+from ledger.errors import NeedsPerson
+from ledger.schema import TENANT_TABLES
+from ledger.window import Piece, Span
+
+_REGISTER = text("""
+    insert into provider as held (namespace, name, kind, type, labels, suspended, created_at)
+    values (:namespace, :name, :kind, :type, cast(:labels as jsonb), :suspended, :now)
+    on conflict (namespace, name) do update
+        set kind = excluded.kind, type = excluded.type, labels = excluded.labels, suspended = excluded.suspended,
+            deleted_at = null
+        where held.kind = excluded.kind or held.deleted_at is not null
+    returning kind
+""")
+
+_RETIRE = text("""
+    update provider set deleted_at = :now, next_sync_at = null
+    where namespace = :namespace and name = :name and kind = :kind and deleted_at is null
+""")
+
+_PIECES = text("""
+    select starts_at, ends_at, read_at, digest, charges from piece
+    where namespace = :namespace and provider = :name order by starts_at
+""")
+
+_MEMORY = text("select key, value from connector_memory where namespace = :namespace and provider = :name")
+
+_SCHEDULE = text("update provider set next_sync_at = :at where namespace = :namespace and name = :name")
+
+_OF_A_PROVIDER = tuple(table for table in TENANT_TABLES if table not in ("provider", "resource", "lease"))
+
+
+class NameTaken(NeedsPerson):
+    """A resource of another kind already feeds the ledger under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One provider: whose namespace, its name, the kind of resource that declares it, and its type."""
+
+    namespace: str
+    name: str
+    kind: str
+    type: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    suspended: bool = False
+
+
+async def register(db: WriterDB, account: Account, now: datetime) -> None:
+    """Make the account known, or bring what is known of it up to date. Raises NameTaken."""
+    values = {
+        "namespace": account.namespace,
+        "name": account.name,
+        "kind": account.kind,
+        "type": account.type,
+        "labels": json.dumps(dict(account.labels)),
+        "suspended": account.suspended,
+        "now": now,
+    }
+    async with db.transaction() as connection:
+        if (await connection.execute(_REGISTER, values)).scalar() is None:
+            raise NameTaken(
+                f"another kind of resource in namespace {account.namespace} is named {account.name} too; both feed "
+                f"the ledger under their name, so rename one of them"
+            )
+
+
+async def retire(db: WriterDB, account: Account, now: datetime) -> None:
+    """The resource is gone and its history stays: the account is kept, marked as deleted."""
+    values = {"namespace": account.namespace, "name": account.name, "kind": account.kind, "now": now}
+    async with db.transaction() as connection:
+        await connection.execute(_RETIRE, values)
+
+
+async def purge(db: WriterDB, account: Account) -> None:
+    """Remove everything the ledger holds of the account, history included, in one transaction."""
+    values = {"namespace": account.namespace, "name": account.name, "kind": account.kind}
+    async with db.transaction() as connection:
+        mine = await connection.execute(
+            text("delete from provider where namespace = :namespace and name = :name and kind = :kind returning 1"), values
+        )
+        if mine.scalar() is None:
+            return
+        for table in _OF_A_PROVIDER:
+            await connection.execute(
+                text(f"delete from {table} where namespace = :namespace and provider = :name"),  # noqa: S608  # own names
+                values,
+            )
+
+
+async def pieces(db: WriterDB, namespace: str, name: str) -> list[Piece]:
+    """Everything that was ever read of the provider, piece by piece, in order."""
+    async with db.transaction() as connection:
+        rows = await connection.execute(_PIECES, {"namespace": namespace, "name": name})
+        return [
+            Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)
+            for row in rows
+        ]
+
+
+async def memory(db: WriterDB, namespace: str, name: str) -> dict[str, Any]:
+    """What the provider's connector asked to remember."""
+    async with db.transaction() as connection:
+        rows = await connection.execute(_MEMORY, {"namespace": namespace, "name": name})
+        return {row.key: row.value for row in rows}
+
+
+async def schedule(db: WriterDB, namespace: str, name: str, at: datetime | None) -> None:
+    """Note when the provider's next sync is due; None when none is."""
+    async with db.transaction() as connection:
+        await connection.execute(_SCHEDULE, {"namespace": namespace, "name": name, "at": at})

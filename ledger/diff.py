@@ -1,0 +1,197 @@
+"""The SQL of replacing a window: what `ledger.replacement` runs, in its order.
+
+`touched` names the pieces at work: `fresh` ones were written directly, the others are in `staged`. `added` and
+`gone` are the rows that come in and go out. All four are temporary and go with the transaction.
+"""
+
+from __future__ import annotations
+
+from ledger.schema import CHARGE_COLUMNS, ROLLUP_DIMENSIONS, ROLLUP_SUMS
+
+_COLUMNS = ", ".join(CHARGE_COLUMNS)
+_GROUPS = ", ".join(ROLLUP_DIMENSIONS)
+_SUMS = ", ".join(ROLLUP_SUMS)
+_MINE = "namespace = :namespace and provider = :provider"
+_MY_CHARGES = """
+    c.namespace = :namespace and c.provider = :provider
+    and c.charge_period_start >= :start and c.charge_period_start < :end
+"""
+_IN_TOUCHED = "c.charge_period_start >= t.starts_at and c.charge_period_start < t.ends_at"
+
+LOCK_PROVIDER = "select believed_at from provider where namespace = :namespace and name = :provider for update"
+
+KNOWN_PIECES = f"""
+    select starts_at, ends_at, read_at, digest, charges from piece
+    where {_MINE} and starts_at < :end and ends_at > :start order by starts_at
+"""
+
+PREPARE = """
+    create temporary table touched (
+        starts_at timestamptz, ends_at timestamptz, fresh boolean, restated boolean
+    ) on commit drop
+"""
+
+NAME_PIECES = "insert into touched values (:starts_at, :ends_at, :fresh, :restated)"
+
+NOTHING_FRESH = "update touched set fresh = false"
+
+# Three at once: a statement each would be three round trips.
+MAKE_STAGE = """
+do $$ begin
+    create temporary table staged (like charge) on commit drop;
+    create temporary table added (like charge) on commit drop;
+    create temporary table gone (like charge) on commit drop;
+end $$
+"""
+
+# Rows that say exactly the same are told apart by `copy`, which intake numbers within a batch only.
+_RENUMBER = """
+    update staged s set copy = numbered.copy
+    from (
+        select ctid, row_number() over (partition by charge_period_start, row_id) - 1 as copy from staged
+        where (charge_period_start, row_id) in (
+            select charge_period_start, row_id from staged
+            group by charge_period_start, row_id, copy having count(*) > 1
+        )
+    ) numbered
+    where s.ctid = numbered.ctid and s.copy <> numbered.copy
+"""
+
+_ADDED = f"""
+    insert into added ({_COLUMNS})
+    select {_COLUMNS} from staged s where not exists (
+        select from charge c where {_MY_CHARGES} and c.charge_period_start = s.charge_period_start
+        and c.row_id = s.row_id and c.copy = s.copy
+    )
+"""
+
+_GONE = f"""
+    insert into gone ({_COLUMNS})
+    select {", ".join("c." + name for name in CHARGE_COLUMNS)} from charge c
+    join touched t on not t.fresh and {_IN_TOUCHED}
+    where {_MY_CHARGES} and not exists (
+        select from staged s where s.charge_period_start = c.charge_period_start
+        and s.row_id = c.row_id and s.copy = c.copy
+    )
+"""
+
+_TO_HISTORY = f"""
+    insert into charge_history ({_COLUMNS}, believed_to) select {_COLUMNS}, cast(:believed as timestamptz) from gone
+"""
+
+_TAKE_OUT = f"""
+    delete from charge c using gone g where {_MY_CHARGES}
+    and c.charge_period_start = g.charge_period_start and c.row_id = g.row_id and c.copy = g.copy
+"""
+
+_BRING_IN = f"insert into charge ({_COLUMNS}) select {_COLUMNS} from added"
+
+COMPARE = (_RENUMBER, "analyze staged", _ADDED, _GONE, _TO_HISTORY, _TAKE_OUT, _BRING_IN)
+
+_DELTA_COLUMNS = ", ".join(("charge_period_start", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS))
+
+MERGE_ROLLUP = f"""
+    with delta as (
+        select 1 as sign, {_DELTA_COLUMNS} from added
+        union all
+        select -1, {_DELTA_COLUMNS} from gone
+        union all
+        select 1, {_DELTA_COLUMNS} from charge c join touched t on t.fresh and {_IN_TOUCHED}
+        where {_MY_CHARGES} and c.believed_from = :believed
+    ), sums as (
+        select (charge_period_start at time zone 'UTC')::date as day, {_GROUPS},
+            {", ".join(f"coalesce(sum(sign * {name}), 0) as {name}" for name in ROLLUP_SUMS)},
+            sum(sign) as charges,
+            coalesce(sum(sign) filter (where billed_cost is null), 0) as unpriced
+        from delta group by 1, {_GROUPS}
+    )
+    insert into daily_cost as held (namespace, provider, day, line, {_GROUPS}, {_SUMS}, charges, unpriced)
+    select cast(:namespace as text), cast(:provider as text), day,
+        sha256(convert_to(jsonb_build_array({_GROUPS})::text, 'UTF8')), {_GROUPS}, {_SUMS}, charges, unpriced
+    from sums
+    on conflict (namespace, provider, day, line) do update set
+        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in (*ROLLUP_SUMS, "charges", "unpriced"))}
+"""
+
+DROP_EMPTY_ROLLUP = f"""
+    delete from daily_cost
+    where {_MINE} and day >= (cast(:start as timestamptz) at time zone 'UTC')::date
+        and day <= (cast(:end as timestamptz) at time zone 'UTC')::date and charges = 0
+"""
+
+_NUMBERED = """
+    select charge_period_start, identity, billing_currency, coalesce(billed_cost, 0) as billed_cost,
+        row_number() over (partition by charge_period_start, identity order by row_id, copy) as nth
+"""
+
+# A line that went out and came in again is a changed one; pairing them by their rank keeps repeated lines apart.
+REPORT = f"""
+    with new_rows as ({_NUMBERED} from added), old_rows as ({_NUMBERED} from gone),
+    paired as (
+        select charge_period_start, billing_currency, new_rows.billed_cost as new, old_rows.billed_cost as old
+        from new_rows full join old_rows using (charge_period_start, identity, billing_currency, nth)
+        union all
+        select c.charge_period_start, c.billing_currency, coalesce(c.billed_cost, 0), null
+        from charge c join touched t on t.fresh and {_IN_TOUCHED}
+        where {_MY_CHARGES} and c.believed_from = :believed
+    )
+    insert into restatement (
+        namespace, provider, run_id, window_start, window_end, billing_currency, restated, at,
+        rows_inserted, rows_changed, rows_removed, amount_inserted, amount_changed, amount_removed, net
+    )
+    select cast(:namespace as text), cast(:provider as text), cast(:run_id as bigint),
+        cast(:start as timestamptz), cast(:end as timestamptz), c.billing_currency, t.restated,
+        cast(:believed as timestamptz),
+        count(*) filter (where old is null),
+        count(*) filter (where old is not null and new is not null),
+        count(*) filter (where new is null),
+        coalesce(sum(new) filter (where old is null), 0),
+        coalesce(sum(new - old) filter (where old is not null and new is not null), 0),
+        coalesce(sum(old) filter (where new is null), 0),
+        coalesce(sum(new), 0) - coalesce(sum(old), 0)
+    from paired c join touched t on {_IN_TOUCHED}
+    group by c.billing_currency, t.restated
+    returning rows_inserted, rows_changed, rows_removed
+"""
+
+NOTE_PIECE = """
+    insert into piece (namespace, provider, starts_at, ends_at, read_at, digest, charges)
+    values (:namespace, :provider, :starts_at, :ends_at, :read_at, :digest, :charges)
+    on conflict (namespace, provider, starts_at) do update set
+        ends_at = excluded.ends_at, read_at = excluded.read_at, digest = excluded.digest, charges = excluded.charges
+"""
+
+FORGET_PIECE = f"delete from piece where {_MINE} and starts_at = :starts_at"
+
+# The digest of a part is not known, so it is one that no rows have; the next reading compares row by row.
+KEEP_PART = """
+    insert into piece (namespace, provider, starts_at, ends_at, read_at, digest, charges)
+    select cast(:namespace as text), cast(:provider as text), cast(:starts_at as timestamptz),
+        cast(:ends_at as timestamptz), cast(:read_at as timestamptz), '\\x'::bytea, count(*)
+    from charge where namespace = :namespace and provider = :provider
+        and charge_period_start >= :starts_at and charge_period_start < :ends_at
+    on conflict (namespace, provider, starts_at) do update set
+        ends_at = excluded.ends_at, read_at = excluded.read_at, digest = excluded.digest, charges = excluded.charges
+"""
+
+ALL_PIECES = f"select starts_at, ends_at, read_at from piece where {_MINE}"
+
+REMEMBER = """
+    insert into connector_memory (namespace, provider, key, value)
+    values (:namespace, :provider, :name, cast(:value as jsonb))
+    on conflict (namespace, provider, key) do update set value = excluded.value
+"""
+
+FORGET = f"delete from connector_memory where {_MINE} and key = :name"
+
+NOTE_PROVIDER = """
+    update provider set complete_through = :complete_through, believed_at = coalesce(:believed, believed_at)
+    where namespace = :namespace and name = :provider
+"""
+
+NOTE_RUN = """
+    update sync_run set windows_done = windows_done + 1, rows_read = rows_read + :read,
+        rows_inserted = rows_inserted + :inserted, rows_changed = rows_changed + :changed,
+        rows_removed = rows_removed + :removed
+    where namespace = :namespace and id = :run_id
+"""

