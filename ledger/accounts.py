@@ -92,7 +92,8 @@ async def purge(db: WriterDB, account: Account) -> None:
     values = {"namespace": account.namespace, "name": account.name, "kind": account.kind}
     async with db.transaction() as connection:
         mine = await connection.execute(
-            text("delete from provider where namespace = :namespace and name = :name and kind = :kind returning 1"), values
+            text("delete from provider where namespace = :namespace and name = :name and kind = :kind returning 1"),
+            values,
         )
         if mine.scalar() is None:
             return

@@ -47,10 +47,11 @@ def encode(charge: Charge) -> Record:
 
 
 def _encode(charge: Charge) -> Record:
-    start, end, code, billed, origin, service, sold_by, category, *rest = charge
-    kind, frequency, description, service_category, account, sub_account, sub_account_name, *rest = rest
-    region, resource, resource_name, sku, model, token_type, consumed, consumed_unit, *rest = rest
-    priced, pricing_unit, effective, listed, contracted, tags, extra = rest
+    fields: tuple[Any, ...] = charge
+    start, end, code, billed, origin, service, sold_by, category, kind, frequency, *fields_left = fields
+    description, service_category, account, sub_account, sub_account_name, region, resource, *fields_left = fields_left
+    resource_name, sku, model, token_type, consumed, consumed_unit, priced, pricing_unit, *fields_left = fields_left
+    effective, listed, contracted, tags, extra = fields_left
     code, billed = currency(code), _amount(billed)
     dimensions = (
         *(code, origin, service, sold_by, category, kind, frequency, description, service_category),

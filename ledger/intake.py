@@ -10,7 +10,7 @@ import pickle
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from ledger.charge import Charge, check
 from ledger.identity import DIGEST_MODULUS, HASH_BYTES, Record, digest, encode
@@ -37,9 +37,9 @@ class Intake:
         self._digests = [0] * len(self.pieces)
         self._first_day = window.start.date().toordinal()
         self._chunks: list[tuple[int, int, int]] = []
-        self._file: IO[bytes] = SpooledTemporaryFile(max_size=MEMORY_BYTES)
+        self._file: IO[bytes] = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  # closed by __aexit__
 
-    async def __aenter__(self) -> Intake:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -33,7 +33,7 @@ async def ensure(db: WriterDB, months: Iterable[datetime]) -> None:
 
 
 async def drop_before(owner: AsyncEngine, month: date) -> list[str]:
-    """Drop every whole month before `month`, for all namespaces, with its rollup and pieces; returns the tables dropped.
+    """Drop every whole month before `month`, for all namespaces, with its rollup and pieces; returns the tables.
 
     Needs the owner's connection. A month is dropped in one transaction, so readers never see half of one.
     """

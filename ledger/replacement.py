@@ -197,7 +197,7 @@ class _Replacement:
         await self.connection.execute(text(diff.NOTE_PIECE), rows)
 
     async def _trim(self, known: Sequence[Piece]) -> None:
-        """Where earlier windows were cut differently, keep what they know outside this one, to be compared next time."""
+        """Where earlier windows were cut differently, keep what they know outside this one, to compare next time."""
         cut = [piece for piece in known if piece.span not in self.intake.pieces]
         for piece in cut:
             await self._execute(diff.FORGET_PIECE, starts_at=piece.span.start)

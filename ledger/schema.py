@@ -7,6 +7,8 @@ a rewrite. `charge` holds what is believed now; a row is never updated, only ins
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -37,12 +39,12 @@ _NEEDED = {"billing_currency", "x_origin", "service_name", "service_provider_nam
 _MOMENT = DateTime(timezone=True)
 
 
-def _key(*names: str) -> list[Column[str]]:
+def _key(*names: str) -> list[Column[Any]]:
     return [Column(name, Text, primary_key=True) for name in names]
 
 
-def _charge_columns() -> list[Column[object]]:
-    columns: list[Column[object]] = [
+def _charge_columns() -> list[Column[Any]]:
+    columns: list[Column[Any]] = [
         *_key("namespace", "provider"),
         Column("charge_period_start", _MOMENT, primary_key=True),
         Column("row_id", LargeBinary, primary_key=True),

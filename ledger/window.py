@@ -98,9 +98,7 @@ class Piece:
     rows: int
 
 
-def due(
-    wanted: Span, known: Iterable[Piece], moving: timedelta, *, again: Span | None = None
-) -> list[Span]:
+def due(wanted: Span, known: Iterable[Piece], moving: timedelta, *, again: Span | None = None) -> list[Span]:
     """The whole UTC days of `wanted` that still have to be read, joined into spans, in order.
 
     A day is due until it has been read, whole, at least once after its figures stopped moving: `moving` after

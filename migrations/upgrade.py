@@ -59,4 +59,6 @@ async def require_newest(engine: AsyncEngine) -> None:
     if at is None:
         raise SchemaBehind("the database has no Costhook schema; run `costhook migrate --database-url URL`")
     if at != newest():
-        raise SchemaBehind(f"the database's schema is at step {at}, this program needs {newest()}; run `costhook migrate`")
+        raise SchemaBehind(
+            f"the database's schema is at step {at}, this program needs {newest()}; run `costhook migrate`"
+        )

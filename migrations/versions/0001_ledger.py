@@ -1,4 +1,4 @@
-"""The ledger: charges, their history, the daily rollup, syncs and resources
+"""The ledger: charges, their history, the daily rollup, syncs and resources.
 
 Revision: 0001, the first
 """
@@ -220,10 +220,11 @@ begin
     foreach parent in array array['charge', 'charge_history'] loop
         child := parent || to_char(first, '_YYYY_MM');
         if to_regclass('public.' || child) is null then
-            execute format('create table public.%I (like public.%I including defaults including constraints)', child, parent);
+            execute format('create table public.%I (like public.%I including constraints)', child, parent);
             execute format(
                 'alter table public.%I attach partition public.%I for values from (%L) to (%L)',
-                parent, child, first::timestamp at time zone 'UTC', (first + interval '1 month')::timestamp at time zone 'UTC'
+                parent, child, first::timestamp at time zone 'UTC',
+                (first + interval '1 month')::timestamp at time zone 'UTC'
             );
             execute format('grant insert on public.%I to costhook_writer', child);
         end if;

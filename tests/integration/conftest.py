@@ -1,4 +1,4 @@
-"""A real Postgres for every test: one server a run, one database a worker made by the migrations, a namespace a test."""
+"""A real Postgres for every test: a server a run, a database a worker, made by the migrations, a namespace a test."""
 
 from __future__ import annotations
 
