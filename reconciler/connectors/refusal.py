@@ -1,0 +1,88 @@
+"""What an answer that is no success means for the caller, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Final
+
+from reconciler.connectors.answer import Garbled, is_json, parse
+from reconciler.connectors.redaction import Redactor
+from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
+
+EXCERPT: Final = 500
+REASONS: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+ADVICE: Final = {
+    401: "the vendor does not accept the credential; check the key in the Secret",
+    403: "the credential is not allowed to read this; check what the key may do",
+    404: "there is no such thing at the vendor; check the settings",
+}
+
+
+class Refused(NeedsPerson):
+    """The vendor refused the request (any 4xx but 408 and 429), and would refuse it again.
+
+    `body` is the parsed JSON of the answer, None if it had none; `text` its first 500 characters. Both are
+    redacted. Connectors that know their vendor's refusals catch this and raise NeedsPerson with better words.
+    """
+
+    def __init__(self, message: str, *, status: int, body: Any = None, text: str = "") -> None:
+        super().__init__(message, reason=REASONS.get(status, "Refused"))
+        self.status = status
+        self.body = body
+        self.text = text
+
+
+def judge(
+    target: str, status: int, headers: Mapping[str, str], body: bytes, asked: timedelta | None, redactor: Redactor
+) -> ReconcilerError:
+    """The error that a failed answer from `target` ("GET https://host/path") amounts to."""
+    text = redactor.clean(body.decode(errors="replace"))
+    seen = f"{target} answered {status} {_phrase(status)}".rstrip()
+    said = _words(_json(headers, text)) or (_line(text) if not is_json(headers) else "")
+    message = redactor.clean(f"{seen}: {said}" if said else seen)
+    if status == 429:
+        return RetryLater(message, reason="RateLimited", after=asked)
+    if status == 408 or status >= 500:
+        return RetryLater(message, after=asked)
+    if status < 400:
+        return Bug(message)
+    advice = ADVICE.get(status)
+    return Refused(
+        f"{advice} ({message})" if advice else message,
+        status=status,
+        body=_json(headers, text),
+        text=text[:EXCERPT],
+    )
+
+
+def _json(headers: Mapping[str, str], text: str) -> Any:
+    if not is_json(headers):
+        return None
+    try:
+        return parse(text.encode())
+    except (Garbled, Bug):
+        return None
+
+
+def _words(body: Any) -> str:
+    """What the vendor says in the usual places: `error.message`, `error`, `message`, `detail`, `title`."""
+    while isinstance(body, Mapping | list):
+        if isinstance(body, list):
+            body = body[0] if body else None
+        else:
+            named = ("error", "errors", "message", "detail", "title", "error_description")
+            body = next((body[name] for name in named if body.get(name)), None)
+    return _line(body) if isinstance(body, str) else ""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:EXCERPT]
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
