@@ -99,7 +99,7 @@ async def purge(db: WriterDB, account: Account) -> None:
             return
         for table in _OF_A_PROVIDER:
             await connection.execute(
-                text(f"delete from {table} where namespace = :namespace and provider = :name"),  # noqa: S608  # own names
+                text(f"delete from {table} where namespace = :namespace and provider = :name"),
                 values,
             )
 

@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import asyncpg
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ledger.errors import NeedsPerson
+from ledger.errors import DatabaseUnavailable, NeedsPerson
 
 ALL_NAMESPACES: Final = "*"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -32,8 +33,8 @@ class WriterDB:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits when the block ends normally."""
-        async with self.engine.begin() as connection:
+        """A transaction that commits when the block ends normally. Raises DatabaseUnavailable, NeedsPerson."""
+        async with _translated(), self.engine.begin() as connection:
             yield connection
 
     async def close(self) -> None:
@@ -48,8 +49,8 @@ class ReaderDB:
 
     @asynccontextmanager
     async def transaction(self, namespaces: Collection[str] | None) -> AsyncIterator[AsyncConnection]:
-        """A transaction that sees `namespaces` only; None means all of them."""
-        async with self.engine.begin() as connection:
+        """A transaction that sees `namespaces` only; None means all. Raises DatabaseUnavailable, NeedsPerson."""
+        async with _translated(), self.engine.begin() as connection:
             await connection.execute(
                 text("select set_config('costhook.namespaces', :seen, true)"), {"seen": _seen(namespaces)}
             )
@@ -83,6 +84,23 @@ def driver_url(url: str) -> URL:
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise NeedsPerson(f"the database URL names {parsed.get_backend_name()!r}; Costhook needs postgresql://")
     return parsed.set(drivername="postgresql+asyncpg")
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Tell a database that cannot be reached, or refuses the login, from everything else that may go wrong."""
+    try:
+        yield
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise NeedsPerson(f"the database refuses the connection: {error}") from error
+    except (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailable("the connection to the database broke") from error
+    except (InterfaceError, OperationalError, OSError) as error:
+        raise DatabaseUnavailable("the database cannot be reached") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("the connection to the database broke") from error
+        raise
 
 
 def _seen(namespaces: Collection[str] | None) -> str:

@@ -17,6 +17,10 @@ class RetryLater(LedgerError):
         self.after = after
 
 
+class DatabaseUnavailable(RetryLater):
+    """Postgres cannot be reached, or the connection broke; nothing of the transaction was kept."""
+
+
 class LeaseLost(RetryLater):
     """Another process holds, or took over, the provider's lease; nothing was written."""
 

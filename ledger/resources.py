@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from ledger.database import WriterDB
 
@@ -51,13 +51,19 @@ _ONE = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A resource as it was last seen."""
+class Ref(NamedTuple):
+    """Names a resource."""
 
     namespace: str
     kind: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A resource as it was last seen."""
+
+    ref: Ref
     place: str | None
     spec: Mapping[str, Any]
     status: Mapping[str, Any]
@@ -67,9 +73,7 @@ class Seen:
 class Sighting:
     """What a source shows of a resource now. A `generation` of 0 asks the ledger to count changes of the spec."""
 
-    namespace: str
-    kind: str
-    name: str
+    ref: Ref
     uid: str
     generation: int
     source: str
@@ -81,9 +85,7 @@ class Sighting:
 async def see(db: WriterDB, sighting: Sighting, now: datetime) -> tuple[int, dict[str, Any]]:
     """Note the resource; returns its generation and the status last written."""
     values = {
-        "namespace": sighting.namespace,
-        "kind": sighting.kind,
-        "name": sighting.name,
+        **sighting.ref._asdict(),
         "uid": sighting.uid,
         "generation": sighting.generation,
         "source": sighting.source,
@@ -97,36 +99,36 @@ async def see(db: WriterDB, sighting: Sighting, now: datetime) -> tuple[int, dic
         return max(1, row.generation), row.status
 
 
-async def write_status(
-    db: WriterDB, namespace: str, kind: str, name: str, status: Mapping[str, Any], now: datetime
-) -> None:
+async def write_status(db: WriterDB, ref: Ref, status: Mapping[str, Any], now: datetime) -> None:
     """Keep the status for readers. A resource that is gone is no error."""
-    values = {"namespace": namespace, "kind": kind, "name": name, "status": json.dumps(status), "now": now}
     async with db.transaction() as connection:
-        await connection.execute(_STATUS, values)
+        await connection.execute(_STATUS, {**ref._asdict(), "status": json.dumps(status), "now": now})
 
 
-async def gone(db: WriterDB, namespace: str, kind: str, name: str, now: datetime) -> None:
+async def gone(db: WriterDB, ref: Ref, now: datetime) -> None:
     """The source no longer has the resource; its last state stays for history."""
     async with db.transaction() as connection:
-        await connection.execute(_GONE, {"namespace": namespace, "kind": kind, "name": name, "now": now})
+        await connection.execute(_GONE, {**ref._asdict(), "now": now})
 
 
-async def forget(db: WriterDB, namespace: str, kind: str, name: str) -> None:
+async def forget(db: WriterDB, ref: Ref) -> None:
     """Remove every trace of the resource."""
     async with db.transaction() as connection:
-        await connection.execute(_FORGET, {"namespace": namespace, "kind": kind, "name": name})
+        await connection.execute(_FORGET, ref._asdict())
 
 
 async def of_source(db: WriterDB, source: str) -> list[Seen]:
     """The resources that were last seen in this source and are not gone."""
     async with db.transaction() as connection:
-        return [Seen(*row) for row in await connection.execute(_OF_SOURCE, {"source": source})]
+        return [_seen(row) for row in await connection.execute(_OF_SOURCE, {"source": source})]
 
 
-async def find(db: WriterDB, namespace: str, kind: str, name: str) -> Seen | None:
+async def find(db: WriterDB, ref: Ref) -> Seen | None:
     """One resource that is not gone, or None."""
-    values = {"namespace": namespace, "kind": kind, "name": name}
     async with db.transaction() as connection:
-        row = (await connection.execute(_ONE, values)).first()
-        return None if row is None else Seen(*row)
+        row = (await connection.execute(_ONE, ref._asdict())).first()
+        return None if row is None else _seen(row)
+
+
+def _seen(row: Row[Any]) -> Seen:
+    return Seen(Ref(row.namespace, row.kind, row.name), row.place, row.spec, row.status)

@@ -36,6 +36,12 @@ class NeedsPerson(ReconcilerError):
     reason = "InvalidSettings"
 
 
+class BadData(NeedsPerson):
+    """One window's data cannot be read as it is; the text says where. Other windows may be good."""
+
+    reason = "BadRow"
+
+
 class Bug(ReconcilerError):
     """The vendor or the program did what neither documents; the text says what was seen."""
 

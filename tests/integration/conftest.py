@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -46,14 +47,19 @@ async def make_database(server_url: str) -> str:
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture(scope="session")
-async def database_url(server_url: str) -> str:
-    """A database of this worker's, at the newest step of the migrations."""
+async def make_ledger(server_url: str) -> str:
+    """A new database at the newest step of the migrations; returns its URL."""
     url = await make_database(server_url)
     engine = connect_owner(url)
     await upgrade(engine)
     await engine.dispose()
     return url
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str) -> str:
+    """A database of this worker's, at the newest step of the migrations."""
+    return asyncio.run(make_ledger(server_url))
 
 
 @pytest.fixture

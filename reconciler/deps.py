@@ -1,0 +1,53 @@
+"""What reconcile functions need of the world, put together once at the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from ledger.database import WriterDB
+from reconciler.connectors.base import Connector
+from reconciler.connectors.http import EgressPolicy, HttpLimits
+from reconciler.sources.base import Source
+
+Clock = Callable[[], datetime]
+
+
+class Catalogue(Protocol):
+    """Finds connectors by the type a Provider names."""
+
+    def __call__(self, type_: str, /) -> type[Connector[Any]]:
+        """The connector; raises NeedsPerson (UnknownType) with the types there are."""
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Everything a reconcile function may touch.
+
+    `source_name` says which folder or cluster the resources are from; `holder` names this process in leases;
+    `jitter` draws from [0, 1) what is added to intervals, as a part of `spread`.
+    """
+
+    db: WriterDB
+    source: Source
+    source_name: str
+    connector: Catalogue
+    clock: Clock
+    jitter: Callable[[], float]
+    holder: str
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    limits: HttpLimits = field(default_factory=HttpLimits)
+    lease_ttl: timedelta = timedelta(seconds=60)
+    spread: float = 0.1
+    secrets_seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Hashes of Secrets by namespace and name, in memory only, so that a rotated key is noticed."""
+
+    def now(self) -> datetime:
+        return self.clock()
+
+
+def salted(values: Mapping[str, str]) -> int:
+    """A hash of secret values that means nothing outside this process (Python salts it)."""
+    return hash(tuple(sorted(values.items())))
