@@ -142,7 +142,7 @@ class _Inflate:
                 self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
             self._started = True
             yield from self._pieces(raw)
-            raw = self._inflate.unused_data
+            raw = self._inflate.unused_data.lstrip(b"\0")  # and padding after the last
 
     def _pieces(self, raw: bytes) -> Iterator[bytes]:
         while True:

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 import httpx
+import idna
 
 from reconciler.errors import NeedsPerson
 
@@ -58,7 +59,7 @@ class EgressPolicy:
             raise EgressRefused(f"a URL begins with https://, not with {url.scheme[:20]!r}")
         if url.userinfo:
             raise EgressRefused("a URL must not contain a user or a password: put credentials into the Secret")
-        host = _normal(url.host)
+        host = _normal(url.raw_host.decode("ascii"))
         literal = _literal(host)
         if url.scheme == "http" and not (self.allows(host) or (self.allow_loopback and _names_loopback(host))):
             raise EgressRefused(
@@ -84,7 +85,7 @@ class EgressPolicy:
 
     def allows(self, host: str) -> bool:
         """Whether an administrator allowed this very host."""
-        return any(_matches(_normal(pattern), _normal(host)) for pattern in self.allowed_hosts)
+        return any(_matches(pattern, _normal(host)) for pattern in self.allowed_hosts)
 
     def _check_loopback(self, host: str, ip: Address) -> None:
         if not self.allow_loopback:
@@ -94,12 +95,15 @@ class EgressPolicy:
 
 
 def _normal(host: str) -> str:
-    """Lower case, without brackets and without the dot that ends a fully qualified name."""
-    bare = host.lower().strip("[]")
-    bare = bare.removesuffix(".")
-    if not bare or any(not label for label in bare.split(".")):
+    """Lower case, ASCII, without brackets and without the dot that ends a fully qualified name."""
+    bare = host.lower().strip("[]").removesuffix(".")
+    try:
+        ascii_ = bare if bare.isascii() else idna.encode(bare).decode()
+    except idna.IDNAError:
+        ascii_ = ""
+    if any(not label for label in ascii_.split(".")):
         raise EgressRefused(f"{host[:80]!r} is no host name")
-    return bare
+    return ascii_
 
 
 def _literal(host: str) -> Address | None:
@@ -137,5 +141,5 @@ def _never(ip: Address) -> bool:
 
 def _matches(pattern: str, host: str) -> bool:
     if pattern.startswith("*."):
-        return host.endswith(pattern[1:])
-    return host == pattern
+        return host.endswith("." + _normal(pattern.removeprefix("*.")))
+    return host == _normal(pattern)

@@ -35,16 +35,16 @@ async def pages(
     raise Bug(f"no end after {max_pages} pages", reason="CursorLoop")
 
 
-def next_cursor(page: Mapping[str, Any], *, more: str = "has_more", cursor: str = "next_page") -> Any:
-    """The cursor a page names in field `cursor`, None unless its field `more` is true.
+def next_cursor(page: Mapping[str, Any], *, more: str | None = "has_more", cursor: str = "next_page") -> Any:
+    """The cursor that `page` names in its field `cursor`; None when its field `more` is false.
 
-    Raises Bug: CursorLoop when there is more but no cursor, UnexpectedAnswer when the fields are of other types.
+    With `more=None`, for vendors that only name a cursor while there is one, its absence is the end. Raises
+    Bug: CursorLoop when there is more but no cursor, UnexpectedAnswer when a field is missing or of another type.
     """
-    has_more, following = page.get(more, False), page.get(cursor)
-    if not isinstance(has_more, bool | None) or not isinstance(following, str | int | None):
-        raise Bug(f"the page's {more!r} and {cursor!r} are not a truth value and a text")
-    if not has_more:
-        return None
-    if following is None or following == "":
+    following = page.get(cursor) or None
+    has_more = following is not None if more is None else page.get(more)
+    if not isinstance(has_more, bool) or not isinstance(following, str | int | None):
+        raise Bug(f"the page does not say in {more!r} and {cursor!r} whether and where it goes on")
+    if has_more and following is None:
         raise Bug(f"the page says {more!r} but its {cursor!r} is empty", reason="CursorLoop")
-    return following
+    return following if has_more else None

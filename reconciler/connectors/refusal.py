@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from reconciler.connectors.answer import Garbled, is_json, parse
+from reconciler.connectors.answer import is_json, parse
 from reconciler.connectors.redaction import Redactor
 from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 
@@ -18,6 +18,16 @@ ADVICE: Final = {
     403: "the credential is not allowed to read this; check what the key may do",
     404: "there is no such thing at the vendor; check the settings",
 }
+
+
+class Failed(Protocol):
+    """An answer that is no success, as far as its head goes."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class Refused(NeedsPerson):
@@ -34,13 +44,16 @@ class Refused(NeedsPerson):
         self.text = text
 
 
-def judge(
-    target: str, status: int, headers: Mapping[str, str], body: bytes, asked: timedelta | None, redactor: Redactor
-) -> ReconcilerError:
-    """The error that a failed answer from `target` ("GET https://host/path") amounts to."""
+def judge(target: str, response: Failed, body: bytes, asked: timedelta | None, redactor: Redactor) -> ReconcilerError:
+    """The error that a failed answer from `target` ("GET https://host/path") amounts to.
+
+    `asked` is how long the vendor asks to be left alone.
+    """
+    status = response.status_code
     text = redactor.clean(body.decode(errors="replace"))
+    parsed = _json(text) if is_json(response.headers) else None
     seen = f"{target} answered {status} {_phrase(status)}".rstrip()
-    said = _words(_json(headers, text)) or (_line(text) if not is_json(headers) else "")
+    said = _words(parsed)
     message = redactor.clean(f"{seen}: {said}" if said else seen)
     if status == 429:
         return RetryLater(message, reason="RateLimited", after=asked)
@@ -52,17 +65,15 @@ def judge(
     return Refused(
         f"{advice} ({message})" if advice else message,
         status=status,
-        body=_json(headers, text),
+        body=parsed,
         text=text[:EXCERPT],
     )
 
 
-def _json(headers: Mapping[str, str], text: str) -> Any:
-    if not is_json(headers):
-        return None
+def _json(text: str) -> Any:
     try:
         return parse(text.encode())
-    except (Garbled, Bug):
+    except Bug:
         return None
 
 

@@ -11,10 +11,16 @@
 Needs pytest and pytest-asyncio, which Costhook itself does not.
 """
 
-from reconciler.connectors.conformance.figures import Figures
-from reconciler.connectors.conformance.filefaults import FileFaults
-from reconciler.connectors.conformance.harness import Line, Stage
-from reconciler.connectors.conformance.httpfaults import HttpFaults
+import pytest
+
+for _part in ("figures", "filefaults", "harness", "httpfaults"):
+    pytest.register_assert_rewrite(f"{__name__}.{_part}")
+
+# Only modules imported after the registration say which values an assert failed on.
+from reconciler.connectors.conformance.figures import Figures  # noqa: E402
+from reconciler.connectors.conformance.filefaults import FileFaults  # noqa: E402
+from reconciler.connectors.conformance.harness import Line, Stage  # noqa: E402
+from reconciler.connectors.conformance.httpfaults import HttpFaults  # noqa: E402
 
 __all__ = ["ConnectorConformance", "FileConformance", "Line", "Stage"]
 
