@@ -10,6 +10,9 @@ ARGS :=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
+# A .venv whose Python is gone, after an upgrade of the system, is none: everything is installed again.
+$(shell test -x $(BIN)/python || rm -rf $(STAMP))
+
 # uv trusts what the machine trusts, such as a company's proxy, and uses the Python it is given.
 export UV_SYSTEM_CERTS := true
 export UV_PYTHON_DOWNLOADS := never
@@ -102,6 +105,6 @@ $(BIN)/python:
 	    exec $$python -m venv --clear .venv; \
 	  fi; \
 	done; \
-	echo "Costhook needs Python 3.11 or newer with its venv module; found $$(python3 --version 2>&1 || true)." >&2; \
+	echo "Costhook needs Python 3.11 or newer with its venv module; found $$(python3 --version 2>/dev/null || echo none)." >&2; \
 	echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
 	exit 1
