@@ -92,19 +92,22 @@ $(STAMP)/run: requirements.txt pyproject.toml $(STAMP)/uv
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# uv itself comes by pip, which knows the machine's settings, in the version and with the hashes of the lock.
-$(STAMP)/uv: $(BIN)/python
+# The venv, begun afresh if it was never finished, and uv in it: by pip, which knows the machine's settings, in the
+# version and with the hashes of the lock.
+$(STAMP)/uv:
+	@echo "Making .venv"
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    $$python -m venv --clear .venv; \
+	    break; \
+	  fi; \
+	done
+	@test -x $(BIN)/python || { \
+	  echo "Costhook needs Python 3.11 or newer with its venv module; found $$(python3 --version 2>/dev/null || echo none)."; \
+	  echo "On Debian and Ubuntu: apt-get install python3 python3-venv"; \
+	  exit 1; \
+	} >&2
 	@mkdir -p $(STAMP)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(STAMP)/uv.txt
 	@$(BIN)/python -m pip install -qq --no-deps --require-hashes --requirement $(STAMP)/uv.txt
 	@touch $@
-
-$(BIN)/python:
-	@for python in $(PYTHONS); do \
-	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    exec $$python -m venv --clear .venv; \
-	  fi; \
-	done; \
-	echo "Costhook needs Python 3.11 or newer with its venv module; found $$(python3 --version 2>/dev/null || echo none)." >&2; \
-	echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
-	exit 1
