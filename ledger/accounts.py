@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from ledger.database import WriterDB
 from ledger.errors import NeedsPerson
@@ -24,9 +24,14 @@ _REGISTER = text("""
     on conflict (namespace, name) do update
         set kind = excluded.kind, type = excluded.type, labels = excluded.labels, suspended = excluded.suspended,
             deleted_at = null
-        where held.kind = excluded.kind or held.deleted_at is not null
+        where (held.kind = excluded.kind and held.type = excluded.type)
+            or (held.deleted_at is not null and not exists (
+                select from piece p where p.namespace = held.namespace and p.provider = held.name
+            ))
     returning kind
 """)
+
+_HOLDER = text("select kind, type, deleted_at from provider where namespace = :namespace and name = :name")
 
 _RETIRE = text("""
     update provider set deleted_at = :now, next_sync_at = null
@@ -46,7 +51,9 @@ _OF_A_PROVIDER = tuple(table for table in TENANT_TABLES if table not in ("provid
 
 
 class NameTaken(NeedsPerson):
-    """A resource of another kind already feeds the ledger under this name."""
+    """Something else already feeds the ledger, or fed it, under this name."""
+
+    reason = "NameTaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +81,20 @@ async def register(db: WriterDB, account: Account, now: datetime) -> None:
     }
     async with db.transaction() as connection:
         if (await connection.execute(_REGISTER, values)).scalar() is None:
-            raise NameTaken(
-                f"another kind of resource in namespace {account.namespace} is named {account.name} too; both feed "
-                f"the ledger under their name, so rename one of them"
-            )
+            holder = (await connection.execute(_HOLDER, values)).one()
+            raise NameTaken(_taken(account, holder))
+
+
+def _taken(account: Account, holder: Row[Any]) -> str:
+    if holder.kind != account.kind and holder.deleted_at is None:
+        return (
+            f"a {holder.kind} in namespace {account.namespace} is named {account.name} too; both feed the ledger "
+            f"under their name, so rename one of them"
+        )
+    return (
+        f"the ledger holds charges of a {holder.kind} of type {holder.type} under the name {account.name}; "
+        f"use another name, or delete that one with deletionPolicy: Delete first"
+    )
 
 
 async def retire(db: WriterDB, account: Account, now: datetime) -> None:

@@ -34,7 +34,7 @@ class WriterDB:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits when the block ends normally. Raises DatabaseUnavailable, NeedsPerson."""
-        async with _translated(), self.engine.begin() as connection:
+        async with translated(), self.engine.begin() as connection:
             yield connection
 
     async def close(self) -> None:
@@ -50,7 +50,7 @@ class ReaderDB:
     @asynccontextmanager
     async def transaction(self, namespaces: Collection[str] | None) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees `namespaces` only; None means all. Raises DatabaseUnavailable, NeedsPerson."""
-        async with _translated(), self.engine.begin() as connection:
+        async with translated(), self.engine.begin() as connection:
             await connection.execute(
                 text("select set_config('costhook.namespaces', :seen, true)"), {"seen": _seen(namespaces)}
             )
@@ -87,7 +87,7 @@ def driver_url(url: str) -> URL:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
     """Tell a database that cannot be reached, or refuses the login, from everything else that may go wrong."""
     try:
         yield

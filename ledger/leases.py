@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import WriterDB
-from ledger.errors import LeaseLost
+from ledger.errors import LeaseLost, RetryLater
 
 _TAKE = text("""
     insert into lease as held (namespace, provider, holder, token, expires_at)
@@ -33,6 +33,10 @@ _GIVE_BACK = text("""
     update lease set expires_at = clock_timestamp()
     where namespace = :namespace and provider = :provider and token = :token
 """)
+
+
+class Busy(RetryLater):
+    """Another process holds the lease now."""
 
 
 @dataclass(frozen=True, slots=True)

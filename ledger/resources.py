@@ -15,13 +15,13 @@ from ledger.database import WriterDB
 _SEE = text("""
     insert into resource as held
         (namespace, kind, name, uid, generation, source, place, labels, spec, status, updated_at)
-    values (:namespace, :kind, :name, :uid, :generation, :source, :place, cast(:labels as jsonb),
-        cast(:spec as jsonb), '{}', :now)
+    values (:namespace, :kind, :name, :uid, greatest(cast(:generation as bigint), 1), :source, :place,
+        cast(:labels as jsonb), cast(:spec as jsonb), '{}', :now)
     on conflict (namespace, kind, name) do update set
         uid = excluded.uid, source = excluded.source, place = excluded.place, labels = excluded.labels,
         spec = excluded.spec, updated_at = excluded.updated_at, deleted_at = null,
         generation = case
-            when excluded.generation > 0 then excluded.generation
+            when cast(:generation as bigint) > 0 then excluded.generation
             when held.spec = excluded.spec then held.generation
             else held.generation + 1
         end
@@ -96,7 +96,7 @@ async def see(db: WriterDB, sighting: Sighting, now: datetime) -> tuple[int, dic
     }
     async with db.transaction() as connection:
         row = (await connection.execute(_SEE, values)).one()
-        return max(1, row.generation), row.status
+        return row.generation, row.status
 
 
 async def write_status(db: WriterDB, ref: Ref, status: Mapping[str, Any], now: datetime) -> None:

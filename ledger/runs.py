@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import WriterDB
+from ledger.window import Span
 
 Trigger = Literal["First", "Schedule", "SpecChange", "Manual"]
 Outcome = Literal["Running", "Succeeded", "Failed", "Canceled", "Abandoned"]
@@ -81,6 +82,12 @@ class Request:
 
     first_day: date | None
     after_last_day: date | None
+
+    def span(self, tomorrow: date) -> Span | None:
+        """The period asked for, to the end of today where no end was named; None for "whatever is due"."""
+        if self.first_day is None:
+            return None
+        return Span.of_days(self.first_day, max(self.after_last_day or tomorrow, self.first_day + timedelta(days=1)))
 
 
 async def start(db: WriterDB, namespace: str, provider: str, trigger: Trigger, now: datetime) -> Run:

@@ -98,19 +98,21 @@ class Piece:
     rows: int
 
 
-def due(wanted: Span, known: Iterable[Piece], moving: timedelta, *, again: Span | None = None) -> list[Span]:
-    """The whole UTC days of `wanted` that still have to be read, joined into spans, in order.
+def due(wanted: Span, known: Iterable[Piece], moving: timedelta, *, again: Sequence[Span] = ()) -> list[Span]:
+    """The whole UTC days of `wanted` that still have to be read, and those of `again`, joined into spans, in order.
 
     A day is due until it has been read, whole, at least once after its figures stopped moving: `moving` after
-    its end. Days that touch `again` are due whatever is known of them.
+    its end. Days of `again` are read whatever is known of them, inside `wanted` or not.
     """
     settled = _union(p.span for p in known if p.read_at >= p.span.end + moving)
-    days = [
-        day
-        for day in Span(midnight(wanted.start.date()), wanted.end).pieces()
-        if (again is not None and day.overlaps(again)) or not _covers(settled, day)
-    ]
-    return _union(Span(day.start, midnight(day.start.date()) + DAY) for day in days)
+    unread = [day for day in _days(wanted) if not _covers(settled, day)]
+    return _union([*unread, *(day for span in again for day in _days(span))])
+
+
+def _days(span: Span) -> Iterator[Span]:
+    for piece in span.pieces():
+        first = midnight(piece.start.date())
+        yield Span(first, first + DAY)
 
 
 def by_month(spans: Iterable[Span], longest: timedelta) -> list[Window]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ledger.database import WriterDB
 from reconciler.connectors.base import Connector
 from reconciler.connectors.http import EgressPolicy, HttpLimits
+from reconciler.kinds.catalogue import Kind
 from reconciler.sources.base import Source
 
 Clock = Callable[[], datetime]
@@ -34,6 +35,7 @@ class Deps:
     source: Source
     source_name: str
     connector: Catalogue
+    kinds: Mapping[str, Kind]
     clock: Clock
     jitter: Callable[[], float]
     holder: str
@@ -48,6 +50,6 @@ class Deps:
         return self.clock()
 
 
-def salted(values: Mapping[str, str]) -> int:
+def salted(values: Sequence[str]) -> int:
     """A hash of secret values that means nothing outside this process (Python salts it)."""
-    return hash(tuple(sorted(values.items())))
+    return hash(tuple(values))

@@ -45,6 +45,12 @@ def ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), None)
 
 
+def is_ready(status: Mapping[str, Any]) -> bool:
+    """Whether a status says Ready=True."""
+    said = ready(status)
+    return said is not None and said["status"] == "True"
+
+
 def moment(at: datetime | None) -> str | None:
     """A time as Kubernetes writes it."""
     return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

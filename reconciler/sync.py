@@ -8,9 +8,9 @@ the others are read all the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from ledger.charge import Charge
 from ledger.database import WriterDB
 from ledger.errors import InvalidCharge, LedgerError
 from ledger.leases import Lease
-from ledger.runs import Outcome, Run, Trigger
+from ledger.runs import Outcome, Request, Run, Trigger
 from ledger.window import DAY, Span, Window, due, midnight
 from reconciler.connectors.base import Connector
 from reconciler.errors import BadData, Bug, ReconcilerError
@@ -53,11 +53,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a sync ended; `error` is the first that was met."""
+    """How a sync ended; `error` is the first that was met, `fields` what it found out for the status."""
 
     outcome: Outcome
     windows: int
     error: ReconcilerError | LedgerError | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Sync:
@@ -71,14 +72,14 @@ class Sync:
         """Read every window that is due, or that people asked for."""
         wanted = terms.wanted(self.clock())
         known = await accounts.pieces(self.db, self.lease.namespace, self.lease.provider)
-        asked = [request for request in await runs.claim_requests(self.db, self.run) if request.first_day]
-        spans = due(wanted, known, terms.moving)
-        for request in asked:
-            assert request.first_day is not None
-            again = Span.of_days(request.first_day, request.after_last_day or self.clock().date() + DAY)
-            spans = sorted({*spans, *due(again, known, terms.moving, again=again)})
+        asked = [request.span(wanted.end.date()) for request in await self.requests()]
+        spans = due(wanted, known, terms.moving, again=[span for span in asked if span is not None])
         windows = await connector.windows(spans, wanted)
         return await self.read(windows, connector.charges, terms.settling)
+
+    async def requests(self) -> list[Request]:
+        """What people asked for by hand; this run answers it."""
+        return await runs.claim_requests(self.db, self.run)
 
     async def read(self, windows: Sequence[Window], charges: Reader, settling: timedelta) -> Ending:
         """Read and replace `windows` in their order."""

@@ -32,6 +32,7 @@ class Resource:
     key: Key
     uid: str
     generation: int
+    """Counts changes of the spec; 0 where the source keeps no count, and the ledger counts instead."""
     spec: Mapping[str, Any]
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +79,9 @@ class Source(Protocol):
 
     async def get(self, key: Key) -> Resource | None:
         """The resource as it is now; None when it is gone."""
+
+    def unreadable(self, place: str | None) -> bool:
+        """Whether what lies at `place` is there but cannot be read now, so that its resources are not gone."""
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
         """The decoded values of a v1 Secret. Raises SecretMissing, in words that say where it was looked for."""

@@ -1,0 +1,58 @@
+"""Notices through Postgres (LISTEN and NOTIFY): they only say that it is worth looking, and may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.database import WriterDB, translated
+
+REQUESTS: Final = "costhook_requests"
+"""Someone asked for a sync, or for one to be canceled. The payload is JSON: namespace and name."""
+
+
+class Listener:
+    """Hears the notices of one channel on a connection of its own."""
+
+    def __init__(self, db: WriterDB, channel: str) -> None:
+        self._db, self._channel = db, channel
+        self._heard = asyncio.Event()
+        self._connection: AsyncConnection | None = None
+
+    async def __aenter__(self) -> Self:
+        async with translated():
+            self._connection = await self._db.engine.connect()
+            raw = await self._connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            await driver.add_listener(self._channel, self._hear)
+            driver.add_termination_listener(self._hear)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.invalidate()
+            await self._connection.close()
+            self._connection = None
+
+    async def wait(self, longest: timedelta) -> None:
+        """Return when a notice came, or after `longest`. Raises DatabaseUnavailable when the connection is gone."""
+        assert self._connection is not None
+        try:
+            async with asyncio.timeout(longest.total_seconds()):
+                await self._heard.wait()
+        except TimeoutError:
+            pass
+        self._heard.clear()
+        async with translated():
+            await self._connection.execute(text("select 1"))
+            await self._connection.commit()
+
+    def _hear(self, *_notice: object) -> None:
+        self._heard.set()

@@ -1,0 +1,65 @@
+"""How a provider stands, in the few figures that its status shows and that decide whether a sync is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import text
+
+from ledger.database import WriterDB
+
+_PROVIDER = text("""
+    select last_sync_at, next_sync_at, complete_through,
+        exists (
+            select from sync_request r
+            where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
+        ) as asked
+    from provider p where namespace = :namespace and name = :name
+""")
+
+_SUMS = text("""
+    select billing_currency, sum(billed_cost) as amount from daily_cost
+    where namespace = :namespace and provider = :name and day >= :first and day <= :today
+    group by billing_currency order by billing_currency
+""")
+
+_UNPRICED = text("""
+    select coalesce(sum(unpriced), 0)::bigint from daily_cost where namespace = :namespace and provider = :name
+""")
+
+_WAITING = text("select distinct namespace, provider from sync_request where run_id is null")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`month_to_date` is billed cost by currency, this UTC month up to and with today. `asked`: a request waits."""
+
+    last_sync_at: datetime | None
+    next_sync_at: datetime | None
+    complete_through: date | None
+    asked: bool
+    month_to_date: Mapping[str, Decimal]
+    unpriced: int
+
+
+async def standing(db: WriterDB, namespace: str, name: str, today: date) -> Standing | None:
+    """The provider's figures; None when the ledger does not know it."""
+    values = {"namespace": namespace, "name": name, "today": today, "first": today.replace(day=1)}
+    async with db.transaction() as connection:
+        provider = (await connection.execute(_PROVIDER, values)).first()
+        if provider is None:
+            return None
+        sums = {row.billing_currency: row.amount for row in await connection.execute(_SUMS, values)}
+        unpriced = (await connection.execute(_UNPRICED, values)).scalar_one()
+    return Standing(
+        provider.last_sync_at, provider.next_sync_at, provider.complete_through, provider.asked, sums, unpriced
+    )
+
+
+async def waiting(db: WriterDB) -> list[tuple[str, str]]:
+    """Namespace and name of every provider for which a sync was asked for by hand and not begun."""
+    async with db.transaction() as connection:
+        return [(row.namespace, row.provider) for row in await connection.execute(_WAITING)]

@@ -1,0 +1,111 @@
+"""What Provider and ManualCost have in common: both feed the ledger under their name, by syncs that come due."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ledger import accounts, leases
+from ledger.accounts import Account
+from ledger.errors import LedgerError
+from ledger.errors import NeedsPerson as LedgerNeedsPerson
+from ledger.errors import RetryLater as LedgerRetryLater
+from ledger.money import plain
+from ledger.runs import Trigger
+from ledger.standing import Standing, standing
+from reconciler.case import Case, Outcome
+from reconciler.deps import Deps
+from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
+from reconciler.status import SUCCEEDED, Verdict, moment
+from reconciler.sync import Canceled, Ending, Sync, under_lease
+
+SUSPENDED: Final = Verdict("False", "Suspended", "spec.suspend is true: nothing is synced until it is false")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """An account and how its syncs come due: `interval` between two, `message` when all went well."""
+
+    account: Account
+    message: str
+    next_after: Callable[[datetime], datetime]
+    work: Callable[[Sync], Awaitable[Ending]]
+
+
+async def register(case: Case, deps: Deps, account: Account) -> Standing:
+    """Make the account known to the ledger; its standing now. Raises NameTaken."""
+    now = deps.now()
+    await accounts.register(deps.db, account, now)
+    found = await standing(deps.db, account.namespace, account.name, now.date())
+    assert found is not None
+    return found
+
+
+def trigger(case: Case, known: Standing, now: datetime) -> Trigger | None:
+    """Why a sync is due now; None when none is."""
+    if known.last_sync_at is None and case.changed:
+        return "First"
+    if case.changed:
+        return "SpecChange"
+    if case.forced or case.asked or known.asked:
+        return "Manual"
+    if known.next_sync_at is None or known.next_sync_at <= now:
+        return "Schedule"
+    return None
+
+
+async def feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed) -> Outcome:
+    """Sync under the provider's lease, and say how it went. Another process's sync is left to it."""
+    account = plan.account
+    lease = await leases.take(deps.db, account.namespace, account.name, deps.holder, deps.lease_ttl)
+    if lease is None:
+        return Outcome(None, again=deps.lease_ttl / 4)
+    if case.before.get("conditions") is None:
+        await case.show(Verdict("Unknown", "Progressing", "the first sync is under way", progressing=True))
+    ending = await under_lease(deps.db, lease, why, deps.clock, plan.work)
+    now = deps.now()
+    next_at = now if retries(ending.error) else plan.next_after(now)
+    await accounts.schedule(deps.db, account.namespace, account.name, next_at)
+    after = await standing(deps.db, account.namespace, account.name, now.date())
+    fields = {**figures(after, next_at), **ending.fields, "lastHandledReconcileAt": case.requested_at}
+    if ending.error is None:
+        return Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again=next_at - now)
+    return failure(ending.error, fields, next_at - now)
+
+
+def failure(
+    error: ReconcilerError | LedgerError, fields: Mapping[str, Any] | None = None, again: timedelta | None = None
+) -> Outcome:
+    """How a resource stands after an error: to be tried again soon, or stalled until a person mends it."""
+    said = verdict(error)
+    if retries(error):
+        return Outcome(said, fields or {}, again=getattr(error, "after", None), failed=True)
+    return Outcome(said, fields or {}, again=again)
+
+
+def verdict(error: ReconcilerError | LedgerError) -> Verdict:
+    """The conditions that an error leads to."""
+    needs_person = isinstance(error, NeedsPerson | LedgerNeedsPerson)
+    reason = getattr(error, "reason", type(error).__name__)
+    return Verdict("False", reason, str(error), progressing=retries(error), stalled=needs_person)
+
+
+def retries(error: ReconcilerError | LedgerError | None) -> bool:
+    """Whether the same may succeed soon without anybody doing anything."""
+    return isinstance(error, RetryLater | LedgerRetryLater) and not isinstance(error, Canceled)
+
+
+def figures(known: Standing | None, next_at: datetime | None) -> dict[str, Any]:
+    """Status fields of a standing."""
+    if known is None:
+        return {}
+    through = known.complete_through
+    return {
+        "completeThrough": None if through is None else through.isoformat(),
+        "lastSyncTime": moment(known.last_sync_at),
+        "nextSyncTime": moment(next_at),
+        "monthToDate": [{"amount": plain(a), "currency": c} for c, a in known.month_to_date.items()],
+        "unpricedLines": known.unpriced or None,
+    }

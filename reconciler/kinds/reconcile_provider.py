@@ -1,0 +1,168 @@
+"""Reconciling a Provider: is a sync due, with which credentials, and how did it go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ledger import accounts, leases, runs
+from ledger.accounts import Account
+from ledger.resources import Ref
+from ledger.runs import Run
+from reconciler import feeding
+from reconciler.case import Case, Outcome
+from reconciler.connectors.base import Account as VendorAccount
+from reconciler.connectors.base import Connector, Context, Credentials
+from reconciler.connectors.http import Meter, VendorClient
+from reconciler.deps import Deps, salted
+from reconciler.feeding import Feed
+from reconciler.kinds.provider import ProviderSpec
+from reconciler.kinds.reading import read, settings_of
+from reconciler.sources.base import SecretMissing
+from reconciler.status import is_ready
+from reconciler.sync import Ending, Sync, Terms
+
+AnyConnector = type[Connector[Any]]
+
+
+async def reconcile(case: Case, deps: Deps) -> Outcome:
+    """Bring the ledger up to date with what the Provider asks for. Raises what its spec or Secret is wrong in."""
+    spec = read(deps.kinds["Provider"], case.resource.spec)
+    assert isinstance(spec, ProviderSpec)
+    connector = deps.connector(spec.type)
+    known = await feeding.register(case, deps, case.account(spec.type, suspended=spec.suspend))
+    if spec.suspend:
+        await accounts.schedule(deps.db, case.ref.namespace, case.ref.name, None)
+        return Outcome(feeding.SUSPENDED, feeding.figures(known, None))
+    credentials = await _credentials(case, deps, spec, connector)
+    now = deps.now()
+    why = feeding.trigger(case, known, now)
+    if why is None and _rotated(case, deps, spec, credentials):
+        why = "SpecChange"
+    if why is None:
+        assert known.next_sync_at is not None
+        return Outcome(None, again=known.next_sync_at - now)
+    _remember(case, deps, spec, credentials)
+    return await feeding.feed(case, deps, known, why, _feed(case, deps, spec, connector, credentials))
+
+
+async def leave(ref: Ref, spec: Mapping[str, Any], deps: Deps) -> bool:
+    """The Provider is gone: remove its data if it said so, else keep the history. True when all of it went."""
+    account = Account(ref.namespace, ref.name, ref.kind, str(spec.get("type", "")))
+    if spec.get("deletionPolicy") != "Delete":
+        await accounts.retire(deps.db, account, deps.now())
+        return False
+    await _purge(deps, account)
+    return True
+
+
+async def _purge(deps: Deps, account: Account) -> None:
+    """Remove the data under the lease, so that no sync that still runs writes any of it again."""
+    lease = await leases.take(deps.db, account.namespace, account.name, deps.holder, deps.lease_ttl)
+    if lease is None:
+        raise leases.Busy(f"{account.namespace}/{account.name} is being synced; its data is removed after that")
+    try:
+        await accounts.purge(deps.db, account)
+    finally:
+        await leases.give_back(deps.db, lease)
+
+
+def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, credentials: Credentials) -> Feed:
+    terms = _terms(spec, connector)
+
+    async def work(sync: Sync) -> Ending:
+        async with _opened(case, deps, spec, connector, credentials, sync.run) as opened:
+            if is_ready(case.before) and not case.changed:
+                return await sync.read_due(opened, terms)
+            account = await opened.check()
+            ending = await sync.read_due(opened, terms)
+            return replace(ending, fields={"account": _shown(account)})
+
+    def next_after(now: datetime) -> datetime:
+        return now + spec.interval * (1 + deps.spread * deps.jitter())
+
+    message = f"the billing data of {connector.traits.title} is read and stored"
+    return Feed(case.account(spec.type), message, next_after, work)
+
+
+def _terms(spec: ProviderSpec, connector: AnyConnector) -> Terms:
+    traits = connector.traits
+    history = spec.history if traits.reach is None else min(spec.history, traits.reach)
+    return Terms(history, spec.restate if spec.restate is not None else traits.moving, traits.settling)
+
+
+@asynccontextmanager
+async def _opened(
+    case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, credentials: Credentials, run: Run
+) -> AsyncIterator[Connector[Any]]:
+    """The connector with its client, whose calls are metered in the ledger as they are made."""
+    now = deps.now()
+    settings = settings_of(spec, connector)
+    book = _Book(deps, run)
+    spent = await runs.calls_made(deps.db, run.namespace, run.provider, now.date())
+    per_day = spec.call_budget.per_day if spec.call_budget is not None else None
+    meter = Meter(per_day=per_day, spent_today=spent, book=book, clock=deps.clock)
+    client = VendorClient(
+        base_url=getattr(settings, "base_url", None),
+        policy=deps.egress,
+        meter=meter,
+        redact=credentials.secrets(),
+        limits=deps.limits,
+        clock=deps.clock,
+    )
+    memory = await accounts.memory(deps.db, run.namespace, run.provider)
+    async with client:
+        try:
+            yield connector(settings, Context(client, credentials, now, memory, case.resource.folder))
+        finally:
+            await runs.meter(deps.db, run, deps.now().date(), 0, meter.bytes)
+
+
+class _Book:
+    """Writes calls down as they are made, so that a killed process has not forgotten them."""
+
+    def __init__(self, deps: Deps, run: Run) -> None:
+        self._deps, self._run = deps, run
+
+    async def spend(self, calls: int) -> None:
+        await runs.meter(self._deps.db, self._run, self._deps.now().date(), calls, 0)
+
+
+async def _credentials(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector) -> Credentials:
+    wanted = connector.traits.credentials
+    if not wanted:
+        return Credentials({})
+    if spec.secret_ref is None:
+        raise SecretMissing(f"spec.secretRef is missing: {connector.traits.title} needs {wanted[0].says}")
+    values = await deps.source.read_secret(case.ref.namespace, spec.secret_ref.name)
+    found = {}
+    for nth, key in enumerate(wanted):
+        name = spec.secret_ref.key if nth == 0 and spec.secret_ref.key else key.name
+        if values.get(name):
+            found[key.name] = values[name].strip()
+        elif key.required:
+            raise SecretMissing(
+                f"the Secret {spec.secret_ref.name} in namespace {case.ref.namespace} has no key {name}: {key.says}"
+            )
+    return Credentials(found)
+
+
+def _shown(account: VendorAccount) -> dict[str, str] | None:
+    return {name: value for name, value in (("id", account.id), ("name", account.name)) if value} or None
+
+
+def _secret_of(case: Case, spec: ProviderSpec) -> tuple[str, str]:
+    return case.ref.namespace, f"{case.ref.name}/{spec.secret_ref.name if spec.secret_ref else ''}"
+
+
+def _rotated(case: Case, deps: Deps, spec: ProviderSpec, credentials: Credentials) -> bool:
+    """Whether the credentials are others than those of this process's last sync."""
+    before = deps.secrets_seen.setdefault(_secret_of(case, spec), salted(credentials.secrets()))
+    return before != salted(credentials.secrets())
+
+
+def _remember(case: Case, deps: Deps, spec: ProviderSpec, credentials: Credentials) -> None:
+    deps.secrets_seen[_secret_of(case, spec)] = salted(credentials.secrets())
