@@ -1,0 +1,99 @@
+"""Running the API inside a loop that already runs, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ledger.errors import NeedsPerson
+
+STALLED_MS = 60_000
+"""A client that takes nothing for this long is cut off by the kernel."""
+GRACE_SECONDS = 5
+"""What requests under way are given to end when the server stops."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program that runs it, and tells when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    app: ASGIApp, host: str, port: int, stop: asyncio.Event, *, started: Callable[[str], None] | None = None
+) -> None:
+    """Serve until `stop` is set, then end cleanly. `started` is told the base URL once requests are taken.
+
+    Raises NeedsPerson when the address cannot be listened on.
+    """
+    async with listening(app, host, port) as url:
+        if started is not None:
+            started(url)
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+    """Serve while the block runs; gives the base URL. Port 0 picks a free one."""
+    listener = _listen(host, port)
+    # h11 bounds headers; the other implementation that uvicorn has keeps endless ones in memory.
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=32 * 1024,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    task.add_done_callback(lambda _: server.up.set())
+    try:
+        await server.up.wait()
+        if task.done():
+            await task
+        yield _url(listener)
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise NeedsPerson(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen HOST:PORT"
+        ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: one whose client stops reading ends, whatever waits to be sent.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

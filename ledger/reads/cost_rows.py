@@ -1,0 +1,121 @@
+"""The SQL of cost reports: one statement whose rows are the sums per series, bucket and origin."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from ledger.reads.filters import BEYOND_ROLLUP, Parameters, where
+from ledger.reads.periods import Granularity, Period
+from ledger.reads.questions import ByLabel, ByTag, CostQuestion, Dimension, Grouping
+from ledger.schema import CHARGE_COLUMNS
+from ledger.window import midnight
+
+_LABELS: Final = "left join provider l on l.namespace = c.namespace and l.name = c.provider"
+_DAY: Final = "(c.charge_period_start at time zone 'UTC')::date"
+
+
+def cost_rows(question: CostQuestion, parameters: Parameters) -> str:
+    """The statement that answers the question.
+
+    Its rows have `place` (rank of the series in its currency; null beyond `top`), `key`, `currency`, `bucket`
+    (null: the period compared with), `origin`, `amount`, `charges` and `unpriced`.
+    """
+    cells = _cells(question, parameters, question.period, compared=False)
+    if question.compare_to is not None:
+        earlier = question.period.before(question.compare_to)
+        cells += " union all " + _cells(question, parameters, earlier, compared=True)
+    if not question.group_by:
+        return f"select cast(1 as bigint) as place, cells.* from ({cells}) cells"
+    top = parameters.add(question.top)
+    # Largest first, by what a series costs or did cost before, so that one which vanished is seen as well.
+    return f"""
+        with cells as materialized ({cells}),
+        ranked as (
+            select key, currency, row_number() over (
+                partition by currency
+                order by greatest(
+                    abs(coalesce(sum(amount) filter (where bucket is not null), 0)),
+                    abs(coalesce(sum(amount) filter (where bucket is null), 0))
+                ) desc, key
+            ) as place
+            from cells group by key, currency
+        )
+        select case when place <= {top} then place end as place,
+            case when place <= {top} then key end as key, currency, bucket, origin,
+            sum(amount) as amount, sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced
+        from cells join ranked using (key, currency)
+        group by 1, 2, 3, 4, 5
+    """
+
+
+def from_rollup(question: CostQuestion) -> bool:
+    """Whether the daily rollup can answer: it knows the dimensions, and only what is believed now."""
+    beyond = (Dimension.RESOURCE, Dimension.SKU)
+    known = all(group not in beyond and not isinstance(group, ByTag) for group in question.group_by)
+    return known and question.as_of is None and not question.filter.asked() & BEYOND_ROLLUP
+
+
+def charges_source(as_of: datetime | None, parameters: Parameters) -> str:
+    """What to select charges from, under the alias `c`: those believed now, or those believed at a moment."""
+    if as_of is None:
+        return "charge c"
+    moment = f"cast({parameters.add(as_of)} as timestamptz)"
+    columns = ", ".join(CHARGE_COLUMNS)
+    return f"""(
+        select {columns} from charge where believed_from <= {moment}
+        union all
+        select {columns} from charge_history where believed_from <= {moment} and believed_to > {moment}
+    ) c"""
+
+
+def within(period: Period, parameters: Parameters, *, rollup: bool = False) -> str:
+    """The condition that a row `c` lies in the period: of the rollup by its day, of charges by their start."""
+    column, kind = ("c.day", "date") if rollup else ("c.charge_period_start", "timestamptz")
+    days = (period.first, period.after_last)
+    first, after = (parameters.add(day if rollup else midnight(day)) for day in days)
+    return f"{column} >= cast({first} as {kind}) and {column} < cast({after} as {kind})"
+
+
+def _cells(question: CostQuestion, parameters: Parameters, period: Period, *, compared: bool) -> str:
+    rollup = from_rollup(question)
+    keys = {f"k{i}": _key(group, parameters) for i, group in enumerate(question.group_by)}
+    key = f"array[{', '.join(keys)}]" if keys else "cast(null as text[])"
+    chosen = "".join(f"{expression} as {name}, " for name, expression in keys.items())
+    bucket = "cast(null as date)" if compared else _bucket(question, parameters, "c.day" if rollup else _DAY)
+    joined = _LABELS if any(isinstance(group, ByLabel) for group in question.group_by) else ""
+    charges, unpriced = ("sum(c.charges)", "sum(c.unpriced)") if rollup else ("count(*)", _UNPRICED)
+    return f"""
+        select {key} as key, currency, bucket, origin, amount, charges, unpriced from (
+            select {chosen} c.billing_currency as currency, {bucket} as bucket, c.x_origin as origin,
+                coalesce(sum(c.{question.metric.value}), 0) as amount,
+                {charges}::bigint as charges, {unpriced}::bigint as unpriced
+            from {"daily_cost c" if rollup else charges_source(question.as_of, parameters)} {joined}
+            where {within(period, parameters, rollup=rollup)} and {where(question.filter, parameters, "c")}
+            group by {", ".join((*keys, "currency", "bucket", "origin"))}
+        ) sums
+    """
+
+
+_UNPRICED: Final = "(count(*) - count(c.billed_cost))"
+
+
+def _key(group: Grouping, parameters: Parameters) -> str:
+    match group:
+        case ByTag(key):
+            return f"c.tags ->> cast({parameters.add(key)} as text)"
+        case ByLabel(key):
+            return f"l.labels ->> cast({parameters.add(key)} as text)"
+        case Dimension():
+            return f"c.{group.value}"
+
+
+def _bucket(question: CostQuestion, parameters: Parameters, day: str) -> str:
+    first = f"cast({parameters.add(question.period.first)} as date)"
+    match question.granularity:
+        case Granularity.TOTAL:
+            return first
+        case Granularity.DAY:
+            return day
+        case granularity:
+            return f"greatest({first}, date_trunc('{granularity.value}', cast({day} as timestamp))::date)"
