@@ -1,0 +1,98 @@
+"""The kinds of resources there are, and how each shows in kubectl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, NamedTuple
+
+from reconciler.kinds.base import Block, Status
+from reconciler.kinds.manualcost import ManualCostSpec
+from reconciler.kinds.provider import AnyConnector, ProviderStatus, provider_spec
+from reconciler.kinds.rules import Schema
+from reconciler.kinds.structural import structural
+
+
+class Column(NamedTuple):
+    """A column of `kubectl get`; `priority` 1 shows it with `-o wide` only."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource: its models, and the names and columns by which kubectl knows it."""
+
+    name: str
+    plural: str
+    short_name: str
+    says: str
+    spec: type[Block]
+    status: type[Status]
+    columns: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> Schema:
+        """The structural schema of the spec."""
+        return structural(self.spec)
+
+
+LATER: Final = ("Alert", "Allocation", "Budget", "Channel", "Report")
+"""Kinds that the API group reserves and this version does not serve."""
+
+_STANDING: Final = (
+    Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+    Column("Month to date", ".status.monthToDate[*]['amount','currency']"),
+    Column("Complete through", ".status.completeThrough"),
+    Column("Last sync", ".status.lastSyncTime", "date"),
+    Column("Age", ".metadata.creationTimestamp", "date"),
+)
+_MESSAGE: Final = Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1)
+
+
+def kinds(connectors: Mapping[str, AnyConnector] | None = None) -> Mapping[str, Kind]:
+    """Every kind by name; Providers have a block for each of `connectors`, by default the built-in ones."""
+    return _kinds(provider_spec(connectors))
+
+
+@cache
+def _kinds(provider: type[Block]) -> Mapping[str, Kind]:
+    return {kind.name: kind for kind in (_provider(provider), _manual_cost())}
+
+
+def _provider(spec: type[Block]) -> Kind:
+    return Kind(
+        name="Provider",
+        plural="providers",
+        short_name="cprov",
+        says="A vendor account whose billing data is synced.",
+        spec=spec,
+        status=ProviderStatus,
+        columns=(
+            Column("Type", ".spec.type"),
+            *_STANDING,
+            Column("Interval", ".spec.interval", priority=1),
+            Column("Suspended", ".spec.suspend", "boolean", priority=1),
+            _MESSAGE,
+        ),
+        selectable=(".spec.type",),
+    )
+
+
+def _manual_cost() -> Kind:
+    return Kind(
+        name="ManualCost",
+        plural="manualcosts",
+        short_name="cmanual",
+        says="Costs that no API tells, entered once or recurring.",
+        spec=ManualCostSpec,
+        status=Status,
+        columns=(*_STANDING, Column("Currency", ".spec.currency", priority=1), _MESSAGE),
+    )

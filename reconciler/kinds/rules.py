@@ -1,0 +1,113 @@
+"""Rules between fields, written once in CEL: the CRD carries them to the API server, and here they are evaluated.
+
+Only functions that Kubernetes' CEL has may be used; those of them that the local library lacks are FUNCTIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+import cel
+
+Path = tuple[str | int, ...]
+Schema = Mapping[str, Any]
+
+VALIDATIONS: Final = "x-kubernetes-validations"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL expression that must be true of `self`; one that names `oldSelf` is a rule for changes alone.
+
+    `message` says what to do. `field` is the field of `self` to point at; None points at `self`.
+    """
+
+    rule: str
+    message: str
+    field: str | None = None
+
+    def schema(self) -> dict[str, str]:
+        """The rule as an entry of `x-kubernetes-validations`."""
+        entry = {"rule": self.rule, "message": self.message}
+        return entry if self.field is None else {**entry, "fieldPath": f".{self.field}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one field, in words that say what to do."""
+
+    path: Path
+    message: str
+
+
+FUNCTIONS: Final[dict[str, Callable[..., object]]] = {
+    "indexOf": lambda text, part: text.find(part),
+    "substring": lambda text, start, end=None: text[start:end],
+}
+
+
+def violations(schema: Schema, value: Any, old: Any = None, path: Path = ()) -> Iterator[Fault]:
+    """Every rule of a structural schema that `value`, which fits the schema otherwise, breaks.
+
+    `old` is the value that is to be replaced; None when there is none, and rules for changes are left out.
+    """
+    for entry in schema.get(VALIDATIONS, ()):
+        if (old is not None or "oldSelf" not in entry["rule"]) and not _holds(schema, entry["rule"], value, old):
+            field = entry.get("fieldPath", "").removeprefix(".")
+            yield Fault((*path, field) if field else path, entry["message"])
+    for step, inner, below, before in _children(schema, value, old):
+        yield from violations(inner, below, before, (*path, step))
+
+
+def _children(schema: Schema, value: Any, old: Any) -> Iterator[tuple[str | int, Schema, Any, Any]]:
+    if isinstance(value, Mapping):
+        before = old if isinstance(old, Mapping) else {}
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                yield name, inner, value[name], before.get(name)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and "items" in schema:
+        earlier = _by_key(schema, old)
+        for index, item in enumerate(value):
+            yield index, schema["items"], item, earlier.get(_key(schema, item))
+
+
+def _by_key(schema: Schema, items: Any) -> dict[object, Any]:
+    if schema.get("x-kubernetes-list-type") != "map" or items is None:
+        return {}
+    return {_key(schema, item): item for item in items}
+
+
+def _key(schema: Schema, item: Any) -> object:
+    names = schema.get("x-kubernetes-list-map-keys", ())
+    return tuple(item.get(name) for name in names) if isinstance(item, Mapping) else None
+
+
+def _holds(schema: Schema, rule: str, value: Any, old: Any) -> bool:
+    variables = {"self": _typed(schema, value)}
+    if old is not None:
+        variables["oldSelf"] = _typed(schema, old)
+    try:
+        return _program(rule).execute(cel.Context(variables=variables, functions=FUNCTIONS)) is True
+    except (RuntimeError, TypeError, ValueError):
+        return False  # as the API server has it: a rule that cannot be evaluated is broken
+
+
+@cache
+def _program(rule: str) -> cel.Program:
+    return cel.compile(rule)
+
+
+def _typed(schema: Schema, value: Any) -> Any:
+    """`value` with its dates as timestamps, which is what they are to the API server's CEL."""
+    if schema.get("format") == "date":
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    if isinstance(value, Mapping):
+        properties = schema.get("properties", {})
+        return {name: _typed(properties.get(name, {}), inner) for name, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_typed(schema.get("items", {}), item) for item in value]
+    return value
