@@ -1,0 +1,55 @@
+"""Conditions as kstatus reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.status import MAX_MESSAGE, Verdict, compose, is_ready, ready
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+GOOD = Verdict("True", "Succeeded", "read")
+
+
+def _types(status: dict[str, Any]) -> list[str]:
+    return [condition["type"] for condition in status["conditions"]]
+
+
+def test_reconciling_and_stalled_are_there_only_while_true() -> None:
+    """Ready comes first; what is abnormal is absent when all is well."""
+    failing = compose({}, Verdict("False", "VendorUnavailable", "503", progressing=True), 1, NOW, {})
+    stalled = compose(failing, Verdict("False", "Unauthorized", "wrong key", stalled=True), 1, NOW, {})
+
+    assert _types(failing) == ["Ready", "Reconciling"]
+    assert _types(stalled) == ["Ready", "Stalled"]
+    assert _types(compose(stalled, GOOD, 1, NOW, {})) == ["Ready"]
+
+
+def test_transition_times_move_only_on_change() -> None:
+    """Saying the same again changes nothing; a new message does."""
+    first = compose({}, GOOD, 1, NOW, {})
+    again = compose(first, GOOD, 1, LATER, {})
+    other = compose(first, Verdict("True", "Succeeded", "read more"), 1, LATER, {})
+
+    assert again == first
+    assert other["conditions"][0]["lastTransitionTime"] == "2026-11-21T13:00:00Z"
+
+
+def test_fields_replace_and_none_removes() -> None:
+    """Fields not named stay."""
+    before = compose({}, GOOD, 1, NOW, {"completeThrough": "2026-11-19", "account": {"id": "x"}})
+
+    after = compose(before, GOOD, 2, NOW, {"completeThrough": "2026-11-20", "account": None})
+
+    assert (after["completeThrough"], after["observedGeneration"]) == ("2026-11-20", 2)
+    assert "account" not in after
+
+
+def test_messages_are_bounded() -> None:
+    """Nobody can fill a status with a vendor's answer."""
+    status = compose({}, Verdict("False", "Bug", "x" * 9999), 1, NOW, {})
+
+    assert len(status["conditions"][0]["message"]) == MAX_MESSAGE
+    assert ready({}) is None
+    assert not is_ready(status)
