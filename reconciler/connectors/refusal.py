@@ -13,6 +13,8 @@ from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 
 EXCERPT: Final = 500
 REASONS: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+SPENT: Final = "insufficient_quota"
+"""What OpenAI, and those who speak its protocol, call a 429 that no waiting mends: somebody has to pay."""
 ADVICE: Final = {
     401: "the vendor does not accept the credential; check the key in the Secret",
     403: "the credential is not allowed to read this; check what the key may do",
@@ -31,7 +33,7 @@ class Failed(Protocol):
 
 
 class Refused(NeedsPerson):
-    """The vendor refused the request (any 4xx but 408 and 429), and would refuse it again.
+    """The vendor refused the request (any 4xx but 408, and 429 only if it says SPENT), and would refuse it again.
 
     `body` is the parsed JSON of the answer, None if it had none; `text` its first 500 characters. Both are
     redacted. Connectors that know their vendor's refusals catch this and raise NeedsPerson with better words.
@@ -55,7 +57,7 @@ def judge(target: str, response: Failed, body: bytes, asked: timedelta | None, r
     seen = f"{target} answered {status} {_phrase(status)}".rstrip()
     said = _words(parsed)
     message = redactor.clean(f"{seen}: {said}" if said else seen)
-    if status == 429:
+    if status == 429 and not _spent(parsed):
         return RetryLater(message, reason="RateLimited", after=asked)
     if status == 408 or status >= 500:
         return RetryLater(message, after=asked)
@@ -75,6 +77,11 @@ def _json(text: str) -> Any:
         return parse(text.encode())
     except Bug:
         return None
+
+
+def _spent(body: Any) -> bool:
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return isinstance(error, Mapping) and SPENT in (error.get("code"), error.get("type"))
 
 
 def _words(body: Any) -> str:
