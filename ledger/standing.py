@@ -12,12 +12,18 @@ from sqlalchemy import text
 from ledger.database import WriterDB
 
 _PROVIDER = text("""
-    select last_sync_at, next_sync_at, complete_through,
+    select last_sync_at, next_sync_at, complete_through, run.outcome, run.reason, run.error,
         exists (
             select from sync_request r
             where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
         ) as asked
-    from provider p where namespace = :namespace and name = :name
+    from provider p
+    left join lateral (
+        select outcome, reason, error from sync_run s
+        where s.namespace = p.namespace and s.provider = p.name and s.outcome not in ('Running', 'Abandoned')
+        order by s.id desc limit 1
+    ) run on true
+    where p.namespace = :namespace and p.name = :name
 """)
 
 _SUMS = text("""
@@ -35,8 +41,14 @@ _WAITING = text("select distinct namespace, provider from sync_request where run
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`month_to_date` is billed cost by currency, this UTC month up to and with today. `asked`: a request waits."""
+    """`month_to_date` is billed cost by currency, this UTC month up to and with today. `asked`: a request waits.
 
+    `outcome`, `reason` and `error` are those of the last run that came to an end; None before the first.
+    """
+
+    outcome: str | None
+    reason: str | None
+    error: str | None
     last_sync_at: datetime | None
     next_sync_at: datetime | None
     complete_through: date | None
@@ -54,9 +66,7 @@ async def standing(db: WriterDB, namespace: str, name: str, today: date) -> Stan
             return None
         sums = {row.billing_currency: row.amount for row in await connection.execute(_SUMS, values)}
         unpriced = (await connection.execute(_UNPRICED, values)).scalar_one()
-    return Standing(
-        provider.last_sync_at, provider.next_sync_at, provider.complete_through, provider.asked, sums, unpriced
-    )
+    return Standing(**provider._asdict(), month_to_date=sums, unpriced=unpriced)
 
 
 async def waiting(db: WriterDB) -> list[tuple[str, str]]:

@@ -75,6 +75,16 @@ async def feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed
     return failure(ending.error, fields, next_at - now)
 
 
+def as_it_was(known: Standing, message: str, now: datetime) -> Outcome:
+    """How a resource stands when no sync is due: as its last one ended, also if nobody lived to write that down."""
+    again = known.next_sync_at - now if known.next_sync_at is not None else None
+    fields = figures(known, known.next_sync_at)
+    if known.outcome == "Succeeded":
+        return Outcome(Verdict("True", SUCCEEDED, message), fields, again)
+    stalled = known.outcome == "Failed"
+    return Outcome(Verdict("False", known.reason or "Failed", known.error or "", stalled=stalled), fields, again)
+
+
 def failure(
     error: ReconcilerError | LedgerError, fields: Mapping[str, Any] | None = None, again: timedelta | None = None
 ) -> Outcome:

@@ -97,30 +97,27 @@ class Sync:
         return Ending("Failed" if first else "Succeeded", done, first)
 
     async def _replace(self, window: Window, charges: Reader, settling: timedelta) -> None:
-        self._check_stop()
         reading = replacement.Reading(self.lease, self.run.id, self.clock(), settling)
-        await replacement.replace(self.db, reading, window, self._guarded(charges(window)))
-
-    async def _guarded(self, batches: AsyncIterator[Sequence[Charge]]) -> AsyncIterator[Sequence[Charge]]:
-        async for batch in batches:
-            self._check_stop()
-            yield batch
-
-    def _check_stop(self) -> None:
-        if self._stop is not None:
-            raise self._stop
+        await replacement.replace(self.db, reading, window, charges(window))
 
     @asynccontextmanager
     async def _kept_alive(self) -> AsyncIterator[None]:
-        beats = asyncio.create_task(self._beat())
+        """Keep the lease while the block runs; a lost lease or a wish to cancel ends the block with that error."""
+        task = asyncio.current_task()
+        assert task is not None
+        beats = asyncio.create_task(self._beat(task))
         try:
             yield
+        except asyncio.CancelledError:
+            if self._stop is None or task.uncancel() > 0:
+                raise
+            raise self._stop from None
         finally:
             beats.cancel()
             with suppress(asyncio.CancelledError):
                 await beats
 
-    async def _beat(self) -> None:
+    async def _beat(self, reading: asyncio.Task[Any]) -> None:
         """Extend the lease and look for a wish to cancel, several times within the lease's life."""
         while self._stop is None:
             await asyncio.sleep(min(self.lease.ttl.total_seconds() / 4, 2.0))
@@ -132,6 +129,7 @@ class Sync:
                     self._stop = Canceled("canceled on request; windows stored until then stay")
             except LedgerError as error:
                 self._stop = error
+        reading.cancel()
 
 
 async def under_lease(

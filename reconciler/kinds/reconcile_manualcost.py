@@ -22,6 +22,7 @@ from reconciler.kinds.reconcile_provider import leave as leave_provider
 from reconciler.sync import Ending, Sync
 
 TYPE: Final = "manual"
+ALL_WELL: Final = "every entry is laid out up to its current period"
 
 
 async def reconcile(case: Case, deps: Deps) -> Outcome:
@@ -32,8 +33,7 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
     now = deps.now()
     why = feeding.trigger(case, known, now)
     if why is None:
-        assert known.next_sync_at is not None
-        return Outcome(None, again=known.next_sync_at - now)
+        return feeding.as_it_was(known, ALL_WELL, now)
     return await feeding.feed(case, deps, known, why, _feed(case, spec))
 
 
@@ -83,7 +83,7 @@ def _feed(case: Case, spec: ManualCostSpec) -> Feed:
 
         return await sync.read([window] if window else [], batches, timedelta())
 
-    return Feed(case.account(TYPE), "every entry is laid out up to its current period", _next_midnight, work)
+    return Feed(case.account(TYPE), ALL_WELL, _next_midnight, work)
 
 
 async def _window(sync: Sync, laid_out: Sequence[Charge]) -> Window | None:

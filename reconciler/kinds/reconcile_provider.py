@@ -43,8 +43,7 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
     if why is None and _rotated(case, deps, spec, credentials):
         why = "SpecChange"
     if why is None:
-        assert known.next_sync_at is not None
-        return Outcome(None, again=known.next_sync_at - now)
+        return feeding.as_it_was(known, _all_well(connector), now)
     _remember(case, deps, spec, credentials)
     return await feeding.feed(case, deps, known, why, _feed(case, deps, spec, connector, credentials))
 
@@ -84,8 +83,11 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
     def next_after(now: datetime) -> datetime:
         return now + spec.interval * (1 + deps.spread * deps.jitter())
 
-    message = f"the billing data of {connector.traits.title} is read and stored"
-    return Feed(case.account(spec.type), message, next_after, work)
+    return Feed(case.account(spec.type), _all_well(connector), next_after, work)
+
+
+def _all_well(connector: AnyConnector) -> str:
+    return f"the billing data of {connector.traits.title} is read and stored"
 
 
 def _terms(spec: ProviderSpec, connector: AnyConnector) -> Terms:
