@@ -6,6 +6,7 @@ OpenAI publishes no grammar for the text; the shapes are those seen in real acco
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 TOKEN_TYPES: Final = {
@@ -33,6 +34,7 @@ class LineItem(NamedTuple):
     details: tuple[str, ...] = ()
 
 
+@lru_cache(4096)  # the same few texts stand on every day of every project
 def read_line_item(text: str | None) -> LineItem:
     """Read texts such as `priority | gpt-5.6-sol, output, long context`. What fits no known shape says nothing.
 

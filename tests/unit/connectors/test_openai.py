@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from reconciler.connectors.http import Refused
-from reconciler.connectors.openai import OpenAISettings
+from reconciler.connectors.openai import OpenAI, OpenAISettings
 from reconciler.connectors.openai.bill import Line, charge, tokens, unmeasured
 from reconciler.connectors.openai.lineitem import LineItem, read_line_item
 from reconciler.connectors.openai.refusal import NotAllowed, explained
@@ -322,3 +324,15 @@ def test_settings_have_bounds(block: Mapping[str, Any]) -> None:
     """Settings beyond their bounds and unknown ones are refused."""
     with pytest.raises(ValidationError):
         OpenAISettings.model_validate(block)
+
+
+def test_the_guide_tells_every_setting() -> None:
+    """The guide's manifest is valid, and its table has every setting with its default."""
+    guide = (Path(__file__).parents[3] / OpenAI.traits.guide).read_text()
+    manifests = yaml.safe_load_all(guide.partition("```yaml\n")[2].partition("```")[0])
+    (provider,) = [manifest for manifest in manifests if manifest["kind"] == "Provider"]
+
+    OpenAISettings.model_validate(provider["spec"]["openai"])
+    for field in OpenAISettings.model_fields.values():
+        default = f"`{field.default}`" if isinstance(field.default, str) else str(field.default or "none")
+        assert f"| `openai.{field.alias}` | {default} |" in guide
