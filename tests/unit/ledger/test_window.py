@@ -33,7 +33,7 @@ def test_a_span_needs_utc_and_an_end_after_its_start() -> None:
     with pytest.raises(ValueError, match="ends after"):
         Span(NOW, NOW)
     with pytest.raises(ValueError, match="UTC"):
-        Span(NOW.replace(tzinfo=None), NOW.replace(tzinfo=None) + DAY)  # type: ignore[arg-type]
+        Span(NOW.replace(tzinfo=None), NOW.replace(tzinfo=None) + DAY)
 
 
 def test_pieces_are_cut_at_utc_midnights() -> None:

@@ -1,0 +1,90 @@
+"""The schema's steps: up, down and up again with data, and the same as the program's own picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import migrations
+from ledger.database import connect_owner, connect_writer
+from ledger.errors import SchemaBehind
+from ledger.schema import metadata
+from migrations.upgrade import downgrade, is_ours, newest, require_newest, upgrade
+from tests.integration.conftest import make_database
+from tests.integration.ledger.conftest import Desk, charge, days
+
+
+@pytest.fixture
+async def empty(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine]]:
+    """A database without a schema: its URL and an engine as its owner."""
+    url = await make_database(server_url)
+    engine = connect_owner(url)
+    yield url, engine
+    await engine.dispose()
+
+
+async def test_up_down_and_up_again_with_data(empty: tuple[str, AsyncEngine]) -> None:
+    """Every step can be undone on a database in use, and done again."""
+    url, engine = empty
+    for _ in range(2):
+        await upgrade(engine)
+        await upgrade(engine)
+        writer = connect_writer(url)
+        desk = Desk(writer, "team-a")
+        await desk.open()
+        await desk.sync(days(0, 3), [charge(0, "a", "1"), charge(2, "b", "2")])
+        assert len(await desk.charges()) == 2
+        await writer.close()
+        await downgrade(engine, "base")
+    async with engine.connect() as connection:
+        left = await connection.execute(
+            text(
+                "select relname from pg_class "
+                "where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'S')"
+            )
+        )
+        assert list(left.scalars()) == ["alembic_version"]
+
+
+async def test_the_program_knows_the_schema(empty: tuple[str, AsyncEngine]) -> None:
+    """Tables and columns that the migrations make are those that ledger.schema names."""
+    _, engine = empty
+    await upgrade(engine)
+
+    def differences(connection: Connection) -> list[object]:
+        options = {"include_name": is_ours}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_schema_that_is_behind_is_told(empty: tuple[str, AsyncEngine]) -> None:
+    """With the command that mends it."""
+    _, engine = empty
+    with pytest.raises(SchemaBehind, match="costhook migrate"):
+        await require_newest(engine)
+
+    await upgrade(engine)
+
+    await require_newest(engine)
+    assert newest().isdigit()
+
+
+def test_every_step_has_timeouts() -> None:
+    """A migration that waits for a lock must not stop the program that runs beside it."""
+    steps = sorted((Path(migrations.__file__).parent / "versions").glob("[0-9]*.py"))
+
+    assert steps
+    for step in steps:
+        source = step.read_text()
+        for way in ("def upgrade", "def downgrade"):
+            body = source[source.index(way) :]
+            assert "lock_timeout" in body[:200], f"{step.name}: {way} sets no lock_timeout"
+            assert "statement_timeout" in body[:250], f"{step.name}: {way} sets no statement_timeout"
