@@ -22,8 +22,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
-PATIENCE: Final = 5000
-"""Requests after which the server refuses more, so that a client that walks in circles fails instead of hanging."""
+PATIENCE: Final = 1000
+"""Requests since the last change of script after which the server refuses more, so that a client that walks in circles fails instead of hanging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,7 @@ class ScriptedServer:
 
     def replay(self) -> None:
         """From now on answer every request to a path by the first answer that path gives: pages that never end."""
+        self._since = len(self.requests)
         self._replay = {}
 
     def heal(self) -> None:
@@ -169,7 +170,7 @@ class ScriptedServer:
             http.start_next_cycle()
 
     async def _answer(self, request: Request) -> Reply:
-        if len(self.requests) > PATIENCE:
+        if len(self.requests) - self._since > PATIENCE:
             return Reply.json({"error": {"message": "there is no end to these requests"}}, status=400)
         reply = self._fault(request, len(self.requests) - self._since) if self._fault else None
         if reply is not None:

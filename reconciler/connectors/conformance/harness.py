@@ -129,9 +129,10 @@ class Stage:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Connector[Any]]:
         """The connector, made as the reconciler makes it, with a client that does not really wait."""
+        settings = self.hooks.settings(self.server.url)
         credentials = Credentials(self.hooks.credentials)
         async with VendorClient(
-            base_url=self.server.url,
+            base_url=getattr(settings, "base_url", None),
             policy=EgressPolicy(allow_loopback=True),
             meter=Meter(per_day=self.per_day, clock=lambda: self.hooks.now),
             redact=credentials.secrets(),
@@ -141,7 +142,7 @@ class Stage:
             clock=lambda: self.hooks.now,
         ) as http:
             context = Context(http, credentials, self.hooks.now, dict(self.memory), self.folder)
-            yield self.hooks.connector(self.hooks.settings(self.server.url), context)
+            yield self.hooks.connector(settings, context)
 
     async def sync(self, due: Span | None = None) -> None:
         """Read the windows of `due` (all of the period, if None) and store each that could be read whole."""
