@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import h11
 
 PATIENCE: Final = 1000
-"""Requests since the last change of script after which the server refuses more, so that a client that walks in circles fails instead of hanging."""
+"""Requests since the last `fail` or `replay` after which more are refused: endless walks shall fail, not hang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +217,6 @@ async def _receive(reader: asyncio.StreamReader, http: h11.Connection) -> Reques
 
 def _send(writer: asyncio.StreamWriter, http: h11.Connection, request: Request, reply: Reply) -> None:
     headers = {"Content-Length": str(len(reply.body)), **reply.headers}
-    if "Transfer-Encoding" in headers:
-        del headers["Content-Length"]
     events: list[h11.Event] = [h11.Response(status_code=reply.status, headers=list(headers.items()))]
     if request.method != "HEAD" and reply.status not in (204, 304):
         events.append(h11.Data(data=reply.body[: reply.cut]))

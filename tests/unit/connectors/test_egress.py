@@ -135,3 +135,10 @@ def test_addresses_that_are_refused(policy: EgressPolicy, host: str, address: st
     """What a name resolves to is judged by what it is, also behind IPv6 forms of IPv4, whatever the name promised."""
     with pytest.raises(EgressRefused):
         policy.check_address(host, address)
+
+
+@pytest.mark.parametrize("host", ["", ".", "a..b", "≠", "x" * 64 + ".bücher"])
+def test_what_is_no_name(host: str) -> None:
+    """A setting that cannot be a host name is refused rather than taken for some other name."""
+    with pytest.raises(EgressRefused, match="no host name"):
+        EgressPolicy(allowed_hosts=(host,)).allows("api.example.com")
