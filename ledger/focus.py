@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 from ledger.charge import CHARGE_CATEGORIES, Charge
-from ledger.money import amount, plain
+from ledger.money import MAX_DIGITS, amount, plain
 from ledger.window import month_start, next_month
 
 Kind = Literal["text", "decimal", "time", "json"]
@@ -174,14 +174,27 @@ def text(value: object) -> str | None:
 
 
 def json_text(value: object) -> str:
-    """`value` as JSON text with every digit of its amounts, which `json.dumps` cannot write."""
-    if isinstance(value, Decimal):
-        return plain(value)
+    """`value` as JSON text with every digit of its amounts, which `json.dumps` cannot write.
+
+    What JSON has no form for, such as a time, is written as text.
+    """
+    try:
+        return _encode(value)
+    except TypeError:  # a Decimal is in it
+        return _written(value)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Decimal):  # a vendor's absurd exponent must not become gigabytes of zeros
+        return plain(value) if abs(value.adjusted()) <= MAX_DIGITS else str(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json_text(str(key))}: {json_text(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_encode(str(key))}: {_written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(json_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _extra_or(name: str, otherwise: Callable[[Charge], Value]) -> Callable[[Charge], Value]:
