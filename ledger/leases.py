@@ -39,6 +39,9 @@ class Busy(RetryLater):
     """Another process holds the lease now."""
 
 
+_GIVE_BACK_ALL = text("update lease set expires_at = clock_timestamp() where holder = :holder")
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to sync one provider until it expires, is given back, or is taken over after expiry."""
@@ -88,3 +91,9 @@ async def give_back(db: WriterDB, lease: Lease) -> None:
     values = {"namespace": lease.namespace, "provider": lease.provider, "token": lease.token}
     async with db.transaction() as connection:
         await connection.execute(_GIVE_BACK, values)
+
+
+async def give_back_all(db: WriterDB, holder: str) -> None:
+    """Let others in at once wherever `holder` had been when it died. For one who knows that it did."""
+    async with db.transaction() as connection:
+        await connection.execute(_GIVE_BACK_ALL, {"holder": holder})

@@ -15,9 +15,19 @@ from ledger.database import WriterDB, translated
 REQUESTS: Final = "costhook_requests"
 """Someone asked for a sync, or for one to be canceled. The payload is JSON: namespace and name."""
 
+_PRESENT: Final = text("select pg_advisory_lock_shared(hashtext('costhook.listener'), hashtext(:channel))")
+_HEARD: Final = text("""
+    select exists (
+        select from pg_locks
+        where locktype = 'advisory' and objsubid = 2 and classid = hashtext('costhook.listener')::oid
+            and objid = hashtext(:channel)::oid
+            and database = (select oid from pg_database where datname = current_database())
+    )
+""")
+
 
 class Listener:
-    """Hears the notices of one channel on a connection of its own."""
+    """Hears the notices of one channel on a connection of its own, on which a lock shows that it listens."""
 
     def __init__(self, db: WriterDB, channel: str) -> None:
         self._db, self._channel = db, channel
@@ -31,6 +41,8 @@ class Listener:
             driver: Any = raw.driver_connection
             await driver.add_listener(self._channel, self._hear)
             driver.add_termination_listener(self._hear)
+            await self._connection.execute(_PRESENT, {"channel": self._channel})
+            await self._connection.commit()
         return self
 
     async def __aexit__(
@@ -56,3 +68,8 @@ class Listener:
 
     def _hear(self, *_notice: object) -> None:
         self._heard.set()
+
+
+async def is_heard(connection: AsyncConnection, channel: str) -> bool:
+    """Whether anybody listens to the channel now, in whatever process."""
+    return bool((await connection.execute(_HEARD, {"channel": channel})).scalar())

@@ -75,10 +75,14 @@ class Engine:
                 task.cancel()
         self.queue.close()
 
-    async def settle(self, keys: list[Key]) -> None:
-        """Reconcile each key once, syncing whether due or not, and return; failures are not tried again."""
+    async def settle(self, keys: list[Key], *, missing: bool = True) -> None:
+        """Reconcile each key once, syncing whether due or not, and return; failures are not tried again.
+
+        `missing` also looks at what the ledger knows of the source beside the keys, to let go of what went.
+        """
         self.forced.update(keys)
-        await self._note_missing()
+        if missing:
+            await self._note_missing()
         for key in keys:
             self.queue.add(key)
         workers = [asyncio.create_task(self._work()) for _ in range(self.workers)]
