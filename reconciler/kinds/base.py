@@ -102,3 +102,6 @@ class Status(Block):
         max_length=32,
         json_schema_extra=listed_by("currency"),
     )
+    spend: str | None = Field(
+        default=None, description="monthToDate in one text, for tables: 12.34 USD, 5 EUR.", max_length=4096
+    )

@@ -49,7 +49,7 @@ LATER: Final = ("Alert", "Allocation", "Budget", "Channel", "Report")
 _STANDING: Final = (
     Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
     Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
-    Column("Month to date", ".status.monthToDate[*]['amount','currency']"),
+    Column("Month to date", ".status.spend"),
     Column("Complete through", ".status.completeThrough"),
     Column("Last sync", ".status.lastSyncTime", "date"),
     Column("Age", ".metadata.creationTimestamp", "date"),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Final
-
-from reconciler.kinds.forms import Form
+from typing import Final
 
 PATTERN: Final = "[0-9]{1,4}d|([0-9]{1,4}d)?([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}"
 """Bounded so that Go's 64 bits of nanoseconds, in which the API server counts, never overflow."""
@@ -54,6 +52,3 @@ def seconds_in_cel(text: str) -> str:
 def _microseconds(part: tuple[str, str, str]) -> int:
     whole, fraction, unit = part
     return int(whole) * _MICROSECONDS[unit] + int(fraction.ljust(3, "0") or 0) * _MICROSECONDS[unit] // 1000
-
-
-Duration = Annotated[timedelta, Form(PATTERN, SAYS, 32, read=parse)]

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -19,6 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ledger.money import amount
+from reconciler.kinds import durations
 from reconciler.kinds.rules import Rule
 
 
@@ -93,6 +94,8 @@ Amount = Annotated[
     ),
 ]
 """An exact amount as text, because JSON numbers are floats to most programs that touch a manifest."""
+
+Duration = Annotated[timedelta, Form(durations.PATTERN, durations.SAYS, 32, read=durations.parse)]
 
 Currency = Annotated[str, Form("[A-Z]{3}", "a currency; write its three capital letters, like USD", 3)]
 

@@ -6,19 +6,21 @@ Built-in connectors have a block of their own, `spec.<type>`; other packages' co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, JsonValue, create_model
 
 from reconciler.connectors.base import Connector
 from reconciler.connectors.registry import BUILT_IN, connectors
 from reconciler.kinds.base import Block, SecretRef, Status
-from reconciler.kinds.durations import PATTERN, Duration, seconds_in_cel
-from reconciler.kinds.forms import Form
+from reconciler.kinds.durations import PATTERN, seconds_in_cel
+from reconciler.kinds.forms import Duration, Form
 from reconciler.kinds.rules import Rule
+from reconciler.kinds.structural import Unsayable
 
 AnyConnector = type[Connector[Any]]
 
@@ -121,6 +123,13 @@ def provider_spec(offered: Mapping[str, AnyConnector] | None = None) -> type[Pro
     return _provider_spec(tuple(sorted((built_in() if offered is None else offered).items())))
 
 
+_WORDS: Final = frozenset(
+    "as break const continue else false for function if import in let loop namespace null package return true var "
+    "void while history interval restate settings suspend type".split()
+)
+"""What CEL keeps for itself, and what a spec holds already."""
+
+
 def block_of(spec: ProviderSpec) -> Any:
     """The block named after the spec's type; None where there is none."""
     return getattr(spec, _attribute(spec.type), None)
@@ -128,7 +137,7 @@ def block_of(spec: ProviderSpec) -> Any:
 
 def _attribute(type_: str) -> str:
     """A name that no attribute of a model has, whatever a connector is called."""
-    return f"{type_.replace('-', '_')}_block"
+    return f"{type_}_block"
 
 
 @cache
@@ -140,6 +149,8 @@ def _provider_spec(offered: tuple[tuple[str, AnyConnector], ...]) -> type[Provid
 
 
 def _block(name: str, connector: AnyConnector) -> tuple[object, object]:
+    if name in _WORDS or not re.fullmatch("[a-z][a-z0-9]*", name):
+        raise Unsayable(f"{name!r} cannot name a block of spec: it takes one word that no other field and no CEL has")
     says = f"Settings of type {name}: {connector.traits.title}. Guide: {connector.traits.guide}"
     return connector.Settings | None, Field(default=None, alias=name, description=says)
 

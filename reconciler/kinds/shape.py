@@ -6,7 +6,7 @@ The words say what to do, and repeat a value only where it cannot be a secret th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
@@ -47,7 +47,7 @@ def faults(model: type[BaseModel], value: Any, old: Any = None, text_of: TextOf 
     try:
         _load(model, full)
     except ValidationError as error:
-        return [_fault(schema, details, text_of) for details in error.errors(include_url=False)]
+        return [_fault(schema, details, text_of) for details in _telling(error.errors(include_url=False))]
     return list(unfit(schema, full)) or list(violations(schema, full, with_defaults(schema, old)))
 
 
@@ -75,6 +75,15 @@ def meant(name: str, known: list[str]) -> str:
 def _load(model: type[M], value: Mapping[str, Any]) -> M:
     """JSON in strict mode is what an API server reads: no number for a text, no text for a number."""
     return model.model_validate_json(json.dumps(value), strict=True, by_alias=True, by_name=False)
+
+
+def _telling(errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Pydantic counts only the good items of a list, and would call one of bad items too short as well."""
+    for details in errors:
+        path = details["loc"]
+        below = any(len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in errors)
+        if not (below and details["type"] == "too_short"):
+            yield details
 
 
 _SHAPES: Final = {

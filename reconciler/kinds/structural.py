@@ -47,7 +47,7 @@ class _Generator(GenerateJsonSchema):
         raise Unsayable(detail)
 
     def timedelta_schema(self, schema: CoreSchema) -> Any:
-        raise Unsayable("a duration is written as text; annotate it with reconciler.kinds.durations.Duration")
+        raise Unsayable("a duration is written as text; annotate it with reconciler.kinds.forms.Duration")
 
 
 @cache
