@@ -196,7 +196,7 @@ class VendorClient:
     def _wait(self, call: Call, fault: ReconcilerError, attempt: int) -> float | None:
         """Seconds until the next attempt; None when there is to be none in this run."""
         limits = self.limits
-        if not call.retry or attempt >= limits.attempts or not _may_pass(fault):
+        if not call.retry or attempt >= limits.attempts or not isinstance(fault, RetryLater | Garbled):
             return None
         asked = fault.after if isinstance(fault, RetryLater) else None
         if asked is not None and asked.total_seconds() > limits.longest_wait:
@@ -213,11 +213,6 @@ class VendorClient:
         if not is_json(response.headers):
             raise Bug(f"the answer is not JSON but {response.headers.get('content-type', 'untyped')[:80]}")
         return parse(body)
-
-
-def _may_pass(fault: ReconcilerError) -> bool:
-    """Whether another attempt in this run may mend it."""
-    return isinstance(fault, Garbled) or (isinstance(fault, RetryLater) and fault.reason != "CallBudgetSpent")
 
 
 async def _begun(response: httpx.Response) -> httpx.Response:

@@ -362,6 +362,17 @@ async def test_a_name_that_does_not_exist(make_client: MakeClient) -> None:
     assert "the name vendor.invalid cannot be resolved" in str(error)
 
 
+async def test_proxies_of_the_environment(
+    server: ScriptedServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that the environment names is not used: it would resolve names itself, unjudged."""
+    serve(server, b"[]")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with make_client() as client:
+        assert await client.json("GET", "/x") == []
+
+
 async def test_no_base_url(server: ScriptedServer, make_client: MakeClient) -> None:
     """A client without a base URL asks whole URLs, and has nobody to show credentials to."""
     serve(server, b"[]")

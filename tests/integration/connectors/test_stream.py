@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import suppress
 
 import pytest
 
@@ -55,6 +56,17 @@ async def test_a_gzip_file_stays_one(server: ScriptedServer, client: VendorClien
     assert await read(client) == FILE
 
 
+async def test_what_unfolds_comes_in_pieces_too(server: ScriptedServer, client: VendorClient) -> None:
+    """However well a body is compressed, no piece of it is longer than one that was not."""
+    packed = gzip.compress(bytes(10_000_000))
+    server.route("GET", "/v1/file", lambda _: Reply(body=packed, headers={"Content-Encoding": "gzip"}))
+    async with client.stream("GET", "/file") as answer:
+        sizes = [len(chunk) async for chunk in answer.chunks()]
+
+    assert sum(sizes) == 10_000_000
+    assert max(sizes) <= 64 * 1024
+
+
 async def test_a_file_that_is_too_long(server: ScriptedServer, client: VendorClient) -> None:
     """The bound is on what comes out, not on what travels."""
     server.route("GET", "/v1/file", lambda _: Reply(body=gzip.compress(FILE), headers={"Content-Encoding": "gzip"}))
@@ -102,6 +114,26 @@ async def test_a_file_that_stalls(limits: HttpLimits, make_client: MakeClient) -
 
     server = await asyncio.start_server(stall, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    async with server, make_client(base_url=f"http://127.0.0.1:{port}/v1", limits=limits) as client:
+        with pytest.raises(RetryLater, match="no answer in time"):
+            await read(client)
+
+
+async def test_a_file_that_trickles(make_client: MakeClient) -> None:
+    """A body that flows, but so slowly that it would never end, is given up by the bound on the waiting."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not reader.at_eof():
+            writer.write(b".")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(), 0.01)
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    limits = HttpLimits(stream_total=0.1)
     async with server, make_client(base_url=f"http://127.0.0.1:{port}/v1", limits=limits) as client:
         with pytest.raises(RetryLater, match="no answer in time"):
             await read(client)

@@ -72,6 +72,30 @@ def test_a_call_shows_neither_query_nor_headers() -> None:
     assert shown(url) == "https://api.example.com:8443/v1/c%0Aosts"
 
 
+@pytest.mark.parametrize(
+    ("start", "location", "same"),
+    [
+        ("https://a.example/x", "/y", True),
+        ("https://a.example/x", "https://A.example.:443/y", True),
+        ("http://a.example/x", "http://a.example:80/y", True),
+        ("http://a.example:8443/x", "https://a.example:8443/y", False),
+        ("https://a.example/x", "https://a.example:8443/y", False),
+        ("https://a.example/x", "https://b.example/y", False),
+        ("https://a.example/x", "https://a.example.b.example/y", False),
+        ("https://a.example/x", "//b.example/y", False),
+    ],
+)
+def test_what_follows_a_redirect(start: str, location: str, same: bool) -> None:
+    """Headers follow to the same scheme, host and port; elsewhere goes Accept alone."""
+    headers = {"Authorization": "Bearer 12345678", "X-Key": "12345678", "ACCEPT": "text/csv"}
+    call = Call("GET", httpx.URL(start), headers, None, retry=True)
+
+    followed = call.redirected(httpx.Response(302, headers={"Location": location}))
+
+    assert followed.headers == (headers if same else {"ACCEPT": "text/csv"})
+    assert followed.url == httpx.URL(start).join(location)
+
+
 def test_headers_lose_the_space_around_them() -> None:
     """The line break that many a Secret ends with does no harm."""
     assert sendable({"X-Key": " key-1234\n"}) == {"X-Key": "key-1234"}
