@@ -1,13 +1,13 @@
 """A charge: one row of a vendor's bill, with FOCUS 1.2 names in snake_case.
 
 `Charge` is a plain tuple because millions pass through; what makes one valid is said once, in `check`,
-which the ledger runs on every row before it stores it.
+and `check_period`, which the ledger runs on every row before it stores it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -26,6 +26,8 @@ MAX_TEXT: Final = 8192
 
 class Charge(NamedTuple):
     """One row of a bill. Times are UTC and half-open; amounts are in `billing_currency`, major units.
+
+    Amounts are in the one form that `ledger.money.amount` gives them, and what is absent is None, not "".
 
     `billed_cost` is None when the line has no known price: it is then counted as unpriced, never as free.
     `effective_cost` of None means "as billed". `list_cost` and `contracted_cost` are None where the vendor
@@ -65,18 +67,21 @@ class Charge(NamedTuple):
     extra: Mapping[str, object] | None = None
 
 
-def check(charge: Charge, start: datetime, end: datetime) -> None:
-    """Raise InvalidCharge unless `charge` may be stored in the window [start, end)."""
-    since, until = charge.charge_period_start, charge.charge_period_end
-    if since.tzinfo is not UTC and since.utcoffset() != timedelta(0):
-        raise InvalidCharge(f"charge period start {since} is not in UTC")
-    if not start <= since < end:
-        raise InvalidCharge(f"charge of {since:%Y-%m-%dT%H:%M:%SZ} lies outside the window asked for")
-    if until <= since:
-        raise InvalidCharge(f"charge period ends ({until}) before it starts ({since})")
+def check(charge: Charge) -> None:
+    """Raise InvalidCharge unless `charge` says what every charge must."""
     if charge.x_origin not in ORIGINS:
         raise InvalidCharge(f"unknown origin {charge.x_origin!r}")
     if charge.charge_category not in CHARGE_CATEGORIES:
         raise InvalidCharge(f"unknown charge category {charge.charge_category!r}")
     if not charge.service_name or not charge.service_provider_name:
         raise InvalidCharge("a charge needs a service name and the name of who provides it")
+
+
+def check_period(since: datetime, until: datetime, start: datetime, end: datetime) -> None:
+    """Raise InvalidCharge unless a charge of [since, until) may be stored in the window [start, end)."""
+    if since.utcoffset() != timedelta(0) or until.utcoffset() != timedelta(0):
+        raise InvalidCharge(f"the charge period {since} to {until} is not in UTC")
+    if not start <= since < end:
+        raise InvalidCharge(f"a charge of {since:%Y-%m-%dT%H:%M:%SZ} lies outside the window asked for")
+    if until <= since:
+        raise InvalidCharge(f"a charge period ends ({until}) before it starts ({since})")

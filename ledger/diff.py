@@ -1,12 +1,13 @@
 """The SQL of replacing a window: what `ledger.replacement` runs, in its order.
 
-`touched` names the pieces at work: `fresh` ones were written directly, the others are in `staged`. `added` and
-`gone` are the rows that come in and go out. All four are temporary and go with the transaction.
+`touched` names the pieces at work: `fresh` ones were written directly. Of the others, `staged` holds the keys of
+all rows that the vendor returned, `wanted` how many of each, `missing` those the ledger has not, `incoming` their
+values. `added` and `gone` are the rows that come in and go out. All are temporary and go with the transaction.
 """
 
 from __future__ import annotations
 
-from ledger.schema import CHARGE_COLUMNS, ROLLUP_DIMENSIONS, ROLLUP_SUMS
+from ledger.schema import CHARGE_COLUMNS, DIMENSIONS, ROLLUP_DIMENSIONS, ROLLUP_SUMS
 
 _COLUMNS = ", ".join(CHARGE_COLUMNS)
 _GROUPS = ", ".join(ROLLUP_DIMENSIONS)
@@ -35,48 +36,68 @@ NAME_PIECES = "insert into touched values (:starts_at, :ends_at, :fresh, :restat
 
 NOTHING_FRESH = "update touched set fresh = false"
 
-# Three at once: a statement each would be three round trips.
+# One statement: a statement each would be as many round trips.
 MAKE_STAGE = """
 do $$ begin
-    create temporary table staged (like charge) on commit drop;
+    create temporary table staged (charge_period_start timestamptz, row_id uuid) on commit drop;
+    create temporary table incoming (like charge) on commit drop;
+    create temporary table missing (charge_period_start timestamptz, row_id uuid, have int, want int) on commit drop;
     create temporary table added (like charge) on commit drop;
     create temporary table gone (like charge) on commit drop;
 end $$
 """
 
-# Rows that say exactly the same are told apart by `copy`, which intake numbers within a batch only.
-_RENUMBER = """
-    update staged s set copy = numbered.copy
-    from (
-        select ctid, row_number() over (partition by charge_period_start, row_id) - 1 as copy from staged
-        where (charge_period_start, row_id) in (
-            select charge_period_start, row_id from staged
-            group by charge_period_start, row_id, copy having count(*) > 1
-        )
-    ) numbered
-    where s.ctid = numbered.ctid and s.copy <> numbered.copy
+STAGED_COLUMNS = ("charge_period_start", "row_id")
+
+STAGE_INCOMING = "insert into staged select charge_period_start, row_id from incoming"
+
+COUNT_STAGED = """
+    do $$ begin
+        create temporary table wanted on commit drop as
+            select charge_period_start, row_id, count(*)::int as copies from staged group by 1, 2;
+        analyze wanted;
+    end $$
 """
 
-_ADDED = f"""
-    insert into added ({_COLUMNS})
-    select {_COLUMNS} from staged s where not exists (
-        select from charge c where {_MY_CHARGES} and c.charge_period_start = s.charge_period_start
-        and c.row_id = s.row_id and c.copy = s.copy
+# Rows that say exactly the same are told apart by `copy`, counted from 0 without gaps: having the last copy
+# means having them all.
+FIND_MISSING = f"""
+    insert into missing
+    select w.charge_period_start, w.row_id, (
+            select count(*) from charge c
+            where {_MY_CHARGES} and c.charge_period_start = w.charge_period_start and c.row_id = w.row_id
+        ), w.copies
+    from wanted w where not exists (
+        select from charge c where {_MY_CHARGES} and c.charge_period_start = w.charge_period_start
+        and c.row_id = w.row_id and c.copy = w.copies - 1
     )
 """
 
-_GONE = f"""
+COUNT_MISSING = "select count(*) from missing"
+
+MISSING_IDS = "select row_id from missing"
+
+FIND_GONE = f"""
     insert into gone ({_COLUMNS})
     select {", ".join("c." + name for name in CHARGE_COLUMNS)} from charge c
     join touched t on not t.fresh and {_IN_TOUCHED}
     where {_MY_CHARGES} and not exists (
-        select from staged s where s.charge_period_start = c.charge_period_start
-        and s.row_id = c.row_id and s.copy = c.copy
+        select from wanted w where w.charge_period_start = c.charge_period_start
+        and w.row_id = c.row_id and w.copies > c.copy
     )
 """
 
+FIND_ADDED = f"""
+    insert into added ({_COLUMNS})
+    select {", ".join("nth.copy" if name == "copy" else "i." + name for name in CHARGE_COLUMNS)}
+    from (select distinct on (charge_period_start, row_id) * from incoming) i
+    join missing m using (charge_period_start, row_id)
+    cross join lateral generate_series(m.have, m.want - 1) as nth(copy)
+"""
+
 _TO_HISTORY = f"""
-    insert into charge_history ({_COLUMNS}, believed_to) select {_COLUMNS}, cast(:believed as timestamptz) from gone
+    insert into charge_history ({_COLUMNS}, believed_to)
+    select {_COLUMNS}, cast(:believed as timestamptz) from gone
 """
 
 _TAKE_OUT = f"""
@@ -86,7 +107,7 @@ _TAKE_OUT = f"""
 
 _BRING_IN = f"insert into charge ({_COLUMNS}) select {_COLUMNS} from added"
 
-COMPARE = (_RENUMBER, "analyze staged", _ADDED, _GONE, _TO_HISTORY, _TAKE_OUT, _BRING_IN)
+EXCHANGE = (_TO_HISTORY, _TAKE_OUT, _BRING_IN)
 
 _DELTA_COLUMNS = ", ".join(("charge_period_start", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS))
 
@@ -119,21 +140,29 @@ DROP_EMPTY_ROLLUP = f"""
         and day <= (cast(:end as timestamptz) at time zone 'UTC')::date and charges = 0
 """
 
-_NUMBERED = """
-    select charge_period_start, identity, billing_currency, coalesce(billed_cost, 0) as billed_cost,
-        row_number() over (partition by charge_period_start, identity order by row_id, copy) as nth
+# A line of the bill is known by its period and dimensions; names and figures are what it says.
+_LINE = f"""
+    sha256(convert_to(jsonb_build_array(charge_period_start, charge_period_end, {", ".join(DIMENSIONS)})::text, 'UTF8'))
+"""
+
+_NUMBERED = f"""
+    select charge_period_start, line, billing_currency, coalesce(billed_cost, 0) as billed_cost,
+        row_number() over (partition by line order by row_id, copy) as nth
+    from (select *, {_LINE} as line from %s) lines
 """
 
 # A line that went out and came in again is a changed one; pairing them by their rank keeps repeated lines apart.
 REPORT = f"""
-    with new_rows as ({_NUMBERED} from added), old_rows as ({_NUMBERED} from gone),
+    with new_rows as ({_NUMBERED % "added"}), old_rows as ({_NUMBERED % "gone"}),
     paired as (
-        select charge_period_start, billing_currency, new_rows.billed_cost as new, old_rows.billed_cost as old
-        from new_rows full join old_rows using (charge_period_start, identity, billing_currency, nth)
+        select charge_period_start, billing_currency, new_rows.billed_cost as new, old_rows.billed_cost as old,
+            1 as charges
+        from new_rows full join old_rows using (charge_period_start, line, billing_currency, nth)
         union all
-        select c.charge_period_start, c.billing_currency, coalesce(c.billed_cost, 0), null
+        select min(c.charge_period_start), c.billing_currency, coalesce(sum(c.billed_cost), 0), null, count(*)
         from charge c join touched t on t.fresh and {_IN_TOUCHED}
         where {_MY_CHARGES} and c.believed_from = :believed
+        group by t.starts_at, c.billing_currency
     )
     insert into restatement (
         namespace, provider, run_id, window_start, window_end, billing_currency, restated, at,
@@ -142,9 +171,9 @@ REPORT = f"""
     select cast(:namespace as text), cast(:provider as text), cast(:run_id as bigint),
         cast(:start as timestamptz), cast(:end as timestamptz), c.billing_currency, t.restated,
         cast(:believed as timestamptz),
-        count(*) filter (where old is null),
-        count(*) filter (where old is not null and new is not null),
-        count(*) filter (where new is null),
+        coalesce(sum(charges) filter (where old is null), 0),
+        coalesce(sum(charges) filter (where old is not null and new is not null), 0),
+        coalesce(sum(charges) filter (where new is null), 0),
         coalesce(sum(new) filter (where old is null), 0),
         coalesce(sum(new - old) filter (where old is not null and new is not null), 0),
         coalesce(sum(old) filter (where new is null), 0),

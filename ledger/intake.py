@@ -1,41 +1,58 @@
-"""Taking in the charges of one window: checked, hashed, and kept aside until it is known which are needed.
+"""Taking in the charges of one window: hashed as they come, and kept aside until it is known which are needed.
 
-Memory stays flat whatever the window's size: batches go to a temporary file, sorted by the piece (UTC day) they
-belong to, and of each piece only the digest and the number of rows are held.
+A piece (UTC day) that the ledger holds nothing of will be written whatever comes, so its rows become lines for
+COPY at once. Of the others only the packed rows are kept: when the digest of all of them is the one the ledger
+knows, nothing more is done with them. Memory stays flat: what is kept aside goes to a temporary file.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
+from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Final, NamedTuple, Self
 
-from ledger.charge import Charge, check
-from ledger.identity import DIGEST_MODULUS, HASH_BYTES, Record, digest, encode
+from ledger.charge import Charge, check_period
+from ledger.encoding import HASH_BYTES, line, moment, pack, row_id, unpack
 from ledger.window import Span, Window
 
-MEMORY_BYTES = 16 * 1024 * 1024
+MEMORY_BYTES: Final = 16 * 1024 * 1024
 """Below this size a window never touches the disk."""
 
+_MODULUS: Final = 1 << (8 * HASH_BYTES)
+_PERIODS_KEPT: Final = 20_000
+_from_bytes = int.from_bytes
 
-class Row(NamedTuple):
-    """A record with its number among the rows of its batch that say exactly the same."""
 
-    record: Record
-    copy: int
+class _Place(NamedTuple):
+    """A charge period that was seen before: the number of its piece, and its ends as COPY writes them."""
+
+    piece: int
+    start: str
+    end: str
+
+
+class _Packed(NamedTuple):
+    """A row kept aside."""
+
+    place: _Place
+    id: bytes
+    packed: bytes
 
 
 class Intake:
-    """The charges of one window, read once from the vendor and replayable piece by piece."""
+    """The charges of one window, read once from the vendor. `filled` are the pieces the ledger holds rows of."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, filled: Collection[int] = ()) -> None:
         self.window = window
         self.pieces: Sequence[Span] = tuple(window.span.pieces())
         self.rows = [0] * len(self.pieces)
+        self.filled = frozenset(filled)
         self._digests = [0] * len(self.pieces)
-        self._first_day = window.start.date().toordinal()
+        self._places: dict[tuple[datetime, datetime], _Place] = {}
         self._chunks: list[tuple[int, int, int]] = []
         self._file: IO[bytes] = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  # closed by __aexit__
 
@@ -51,44 +68,77 @@ class Intake:
         """Take in every batch. Raises InvalidCharge; whatever the iterator raises passes through."""
         async for batch in batches:
             self.add(batch)
+            await asyncio.sleep(0)  # a source that never waits would keep everything else from running
 
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
-        start, end = self.window.start, self.window.end
-        by_piece: dict[int, list[Record]] = {}
+        lines: dict[int, list[str]] = {}
+        packed: dict[int, list[_Packed]] = {}
+        copies: dict[bytes, int] = {}
+        places, digests, filled = self._places, self._digests, self.filled
         for charge in batch:
-            check(charge, start, end)
-            record = encode(charge)
-            index = record.start.date().toordinal() - self._first_day
-            self._digests[index] += digest(record.row_id)
-            by_piece.setdefault(index, []).append(record)
-        for index, records in by_piece.items():
-            self.rows[index] += len(records)
-            self._keep(index, records)
+            place = places.get(charge[:2]) or self._place(charge)
+            row = pack(charge)
+            hashed = row_id(row)
+            index = place.piece
+            digests[index] += _from_bytes(hashed, "big")
+            if index in filled:
+                packed.setdefault(index, []).append(_Packed(place, hashed, row))
+            else:
+                copies[hashed] = copy = copies.get(hashed, -1) + 1
+                text = line(charge, hashed.hex(), copy, place.start, place.end)
+                lines.setdefault(index, []).append(text)
+        for index, texts in lines.items():
+            self._keep(index, len(texts), "".join(texts).encode())
+        for index, kept in packed.items():
+            self._keep(index, len(kept), pickle.dumps([tuple(row) for row in kept], protocol=5))
 
     def digest(self, index: int) -> bytes:
         """The digest of all rows of a piece, whatever their order."""
-        return (self._digests[index] % DIGEST_MODULUS).to_bytes(HASH_BYTES, "big")
+        return (self._digests[index] % _MODULUS).to_bytes(HASH_BYTES, "big")
 
-    async def records(self, wanted: Collection[int]) -> AsyncIterator[Row]:
-        """The rows of the wanted pieces, in the order in which they came."""
-        for index, offset, size in self._chunks:
-            if index in wanted:
-                self._file.seek(offset)
-                for row in number(pickle.loads(self._file.read(size))):  # noqa: S301  # our own bytes, just written
-                    yield row
+    async def lines(self, wanted: Collection[int], prefix: bytes) -> AsyncIterator[bytes]:
+        """The lines of pieces that the ledger held nothing of, each after `prefix`."""
+        for chunk in self._wanted(wanted):
+            yield prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
-    def _keep(self, index: int, records: list[Record]) -> None:
-        chunk = pickle.dumps([tuple(record) for record in records], protocol=5)
+    async def keys(self, wanted: Collection[int]) -> AsyncIterator[bytes]:
+        """Start and row id of every row of pieces that the ledger holds something of, as lines for COPY."""
+        for chunk in self._wanted(wanted):
+            yield "".join([f"{row.place.start}\t{row.id.hex()}\n" for row in _rows(chunk)]).encode()
+
+    async def lines_of(
+        self, wanted: Collection[int], ids: Collection[bytes] | None, prefix: bytes
+    ) -> AsyncIterator[bytes]:
+        """Lines of the rows with these ids, or of all rows, of pieces that the ledger holds something of."""
+        text = prefix.decode()
+        for chunk in self._wanted(wanted):
+            rows = [row for row in _rows(chunk) if ids is None or row.id in ids]
+            lines = [text + line(unpack(row.packed), row.id.hex(), 0, row.place.start, row.place.end) for row in rows]
+            if lines:
+                yield "".join(lines).encode()
+
+    def _place(self, charge: Charge) -> _Place:
+        since, until = charge.charge_period_start, charge.charge_period_end
+        check_period(since, until, self.window.start, self.window.end)
+        index = since.date().toordinal() - self.window.start.date().toordinal()
+        if len(self._places) >= _PERIODS_KEPT:
+            self._places.clear()
+        place = self._places[since, until] = _Place(index, moment(since), moment(until))
+        return place
+
+    def _keep(self, index: int, rows: int, chunk: bytes) -> None:
+        self.rows[index] += rows
         self._chunks.append((index, self._file.tell(), len(chunk)))
         self._file.write(chunk)
 
+    def _wanted(self, wanted: Collection[int]) -> Iterator[bytes]:
+        for index, offset, size in self._chunks:
+            if index in wanted:
+                self._file.seek(offset)
+                yield self._file.read(size)
 
-def number(chunk: Iterable[tuple[Any, ...]]) -> Iterable[Row]:
-    """Rows numbered among their exact equals, from 0; equals in other chunks are not known here."""
-    seen: dict[bytes, int] = {}
-    for fields in chunk:
-        record = Record(*fields)
-        copy = seen.get(record.row_id, -1) + 1
-        seen[record.row_id] = copy
-        yield Row(record, copy)
+
+def _rows(chunk: bytes) -> Iterator[_Packed]:
+    for place, hashed, packed in pickle.loads(chunk):  # noqa: S301  # our own bytes, just written
+        yield _Packed(place, hashed, packed)

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import diff, leases, partitions
 from ledger.charge import Charge
 from ledger.database import WriterDB
+from ledger.encoding import moment
 from ledger.errors import NotFound
 from ledger.intake import Intake
 from ledger.leases import Lease
@@ -29,6 +30,8 @@ from ledger.schema import CHARGE_COLUMNS
 from ledger.window import Piece, Span, Window, complete_through, month_start
 
 MICROSECOND = timedelta(microseconds=1)
+NAMED_AT_MOST = 50_000
+"""Rows that are looked for one by one among those kept aside; beyond, the database sorts out the needed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,27 @@ async def replace(
     Raises InvalidCharge or whatever `batches` raises, and then nothing has changed; LeaseLost when another
     process took over meanwhile.
     """
-    async with Intake(window) as intake:
+    known = await _known(db, reading.lease, window)
+    filled = [i for i, span in enumerate(window.span.pieces()) if any(p.rows and p.span.overlaps(span) for p in known)]
+    async with Intake(window, filled) as intake:
         await intake.read(batches)
         await partitions.ensure(db, _months(intake))
         async with db.transaction() as connection:
             await leases.hold(connection, reading.lease)
-            report = await _Replacement(connection, reading, intake).run()
+            report = await _Replacement(connection, reading, intake, known).run()
             await leases.hold(connection, reading.lease)
     return report
+
+
+async def _known(db: WriterDB, lease: Lease, window: Window) -> list[Piece]:
+    """What was read of the window before. The lease is held, so nobody changes it until this is done."""
+    values = {"namespace": lease.namespace, "provider": lease.provider, "start": window.start, "end": window.end}
+    async with db.transaction() as connection:
+        found = await connection.execute(text(diff.KNOWN_PIECES), values)
+        return [
+            Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)
+            for row in found
+        ]
 
 
 def _months(intake: Intake) -> Sequence[datetime]:
@@ -77,26 +93,24 @@ def _months(intake: Intake) -> Sequence[datetime]:
 class _Replacement:
     """The steps of one transaction."""
 
-    def __init__(self, connection: AsyncConnection, reading: Reading, intake: Intake) -> None:
+    def __init__(self, connection: AsyncConnection, reading: Reading, intake: Intake, known: Sequence[Piece]) -> None:
         self.connection = connection
         self.reading = reading
         self.intake = intake
+        self.known = known
         self.window = intake.window
         self.believed = reading.read_at
         self.key: dict[str, Any] = {"namespace": reading.lease.namespace, "provider": reading.lease.provider}
 
     async def run(self) -> WindowReport:
         self.believed = await self._believed()
-        known = await self._known()
-        fresh, changed = self._sort(known)
+        fresh, changed = self._sort()
         counts = (0, 0, 0)
         if fresh or changed:
-            await self._execute(diff.PREPARE)
-            await self._name_pieces(fresh, changed, known)
-            fresh = await self._write_fresh(fresh, changed)
-            await self._write_changed(changed)
+            await self._name_pieces(fresh, changed)
+            await self._write(fresh, changed)
             counts = await self._settle_sums()
-        await self._note_pieces(known)
+        await self._note_pieces()
         await self._note_memory()
         report = WindowReport(sum(self.intake.rows), *counts)
         await self._note_progress(report, touched=bool(fresh or changed))
@@ -110,61 +124,69 @@ class _Replacement:
         last = row.believed_at
         return self.reading.read_at if last is None else max(self.reading.read_at, last + MICROSECOND)
 
-    async def _known(self) -> list[Piece]:
-        found = await self._execute(diff.KNOWN_PIECES, start=self.window.start, end=self.window.end)
-        return [
-            Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)
-            for row in found
-        ]
-
-    def _sort(self, known: Sequence[Piece]) -> tuple[set[int], set[int]]:
-        """Indexes of the pieces that held nothing and now do, and of those that must be compared."""
-        fresh, changed = set(), set()
-        for index, span in enumerate(self.intake.pieces):
-            before = [piece for piece in known if piece.span.overlaps(span)]
-            if self._unchanged(index, before):
-                continue
-            if any(piece.rows for piece in before):
-                changed.add(index)
-            elif self.intake.rows[index]:
-                fresh.add(index)
+    def _sort(self) -> tuple[set[int], set[int]]:
+        """Indexes of the pieces that held nothing and now do, and of those whose rows must be compared."""
+        changed = {index for index in self.intake.filled if not self._unchanged(index)}
+        fresh = {index for index, rows in enumerate(self.intake.rows) if rows} - self.intake.filled
         return fresh, changed
 
-    def _unchanged(self, index: int, before: Sequence[Piece]) -> bool:
+    def _unchanged(self, index: int) -> bool:
+        before = self._before(index)
         if len(before) != 1 or before[0].span != self.intake.pieces[index]:
             return False
         same_digest = before[0].digest == int.from_bytes(self.intake.digest(index), "big")
         return same_digest and before[0].rows == self.intake.rows[index]
 
-    async def _name_pieces(self, fresh: set[int], changed: set[int], known: Sequence[Piece]) -> None:
+    def _before(self, index: int) -> list[Piece]:
+        return [piece for piece in self.known if piece.span.overlaps(self.intake.pieces[index])]
+
+    async def _name_pieces(self, fresh: set[int], changed: set[int]) -> None:
         rows = []
         for index in sorted(fresh | changed):
-            span = self.intake.pieces[index]
-            before = [piece for piece in known if piece.span.overlaps(span)]
+            span, before = self.intake.pieces[index], self._before(index)
             whole = bool(before) and all(p.read_at >= p.span.end + self.reading.settling for p in before)
             rows.append({"starts_at": span.start, "ends_at": span.end, "fresh": index in fresh, "restated": whole})
+        await self._execute(diff.PREPARE)
+        await self._execute(diff.MAKE_STAGE)
         await self.connection.execute(text(diff.NAME_PIECES), rows)
 
-    async def _write_fresh(self, fresh: set[int], changed: set[int]) -> set[int]:
-        """Write empty days directly; days in which exact duplicates met are moved to those to be compared."""
-        if not fresh:
-            return fresh
+    async def _write(self, fresh: set[int], changed: set[int]) -> None:
+        """Write days that held nothing directly; compare the others, and days in which exact duplicates met."""
+        collided = await self._collided(fresh)
+        if collided:
+            await self._execute(diff.NOTHING_FRESH)
+            await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines(fresh, self._prefix()))
+            await self._execute(diff.STAGE_INCOMING)
+        if not collided and not changed:
+            return
+        await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
+        await self._compare(changed)
+
+    async def _collided(self, fresh: set[int]) -> bool:
+        """Write days that held nothing; true, and nothing written, when rows that say the same came in two batches."""
         try:
             async with self.connection.begin_nested():
                 for month, indexes in self._by_month(fresh).items():
-                    await self._copy(partitions.name(month), indexes)
+                    await self._copy(partitions.name(month), CHARGE_COLUMNS, self.intake.lines(indexes, self._prefix()))
         except asyncpg.UniqueViolationError:
-            changed |= fresh
-            await self._execute(diff.NOTHING_FRESH)
-            return set()
-        return fresh
+            return True
+        return False
 
-    async def _write_changed(self, changed: set[int]) -> None:
-        await self._execute(diff.MAKE_STAGE)
-        if changed:
-            await self._copy("staged", changed)
-            for step in diff.COMPARE:
-                await self._execute(step, start=self.window.start, end=self.window.end, believed=self.believed)
+    async def _compare(self, changed: set[int]) -> None:
+        values = {"start": self.window.start, "end": self.window.end, "believed": self.believed}
+        await self._execute(diff.COUNT_STAGED)
+        await self._execute(diff.FIND_MISSING, **values)
+        await self._bring_missing(changed)
+        for step in (diff.FIND_GONE, diff.FIND_ADDED, *diff.EXCHANGE):
+            await self._execute(step, **values)
+
+    async def _bring_missing(self, changed: set[int]) -> None:
+        """Send the values of the rows that the ledger has not; all rows when naming them would take much memory."""
+        count = (await self._execute(diff.COUNT_MISSING)).scalar_one()
+        ids = None
+        if count <= NAMED_AT_MOST:
+            ids = {row.row_id.bytes for row in await self._execute(diff.MISSING_IDS)}
+        await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines_of(changed, ids, self._prefix()))
 
     async def _settle_sums(self) -> tuple[int, int, int]:
         values = {"start": self.window.start, "end": self.window.end, "believed": self.believed}
@@ -178,11 +200,11 @@ class _Replacement:
             sum(row.rows_removed for row in rows),
         )
 
-    async def _note_pieces(self, known: Sequence[Piece]) -> None:
+    async def _note_pieces(self) -> None:
         read_at = self.reading.read_at
         if self.window.seen_until is not None:
             read_at = min(read_at, self.window.seen_until)
-        await self._trim(known)
+        await self._trim()
         rows = [
             {
                 **self.key,
@@ -196,9 +218,9 @@ class _Replacement:
         ]
         await self.connection.execute(text(diff.NOTE_PIECE), rows)
 
-    async def _trim(self, known: Sequence[Piece]) -> None:
+    async def _trim(self) -> None:
         """Where earlier windows were cut differently, keep what they know outside this one, to compare next time."""
-        cut = [piece for piece in known if piece.span not in self.intake.pieces]
+        cut = [piece for piece in self.known if piece.span not in self.intake.pieces]
         for piece in cut:
             await self._execute(diff.FORGET_PIECE, starts_at=piece.span.start)
             for start, end in ((piece.span.start, self.window.start), (self.window.end, piece.span.end)):
@@ -233,16 +255,15 @@ class _Replacement:
             months.setdefault(month_start(self.intake.pieces[index].start), set()).add(index)
         return months
 
-    async def _copy(self, table: str, wanted: Collection[int]) -> None:
+    def _prefix(self) -> bytes:
+        """The columns that are the same for every row, as COPY writes them; see CHARGE_COLUMNS."""
+        return f"{self.key['namespace']}\t{self.key['provider']}\t{moment(self.believed)}\t".encode()
+
+    async def _copy(self, table: str, columns: Sequence[str], lines: AsyncIterator[bytes]) -> None:
         raw = await self.connection.get_raw_connection()
         driver = raw.driver_connection
         assert driver is not None
-        await driver.copy_records_to_table(table, records=self._rows(wanted), columns=CHARGE_COLUMNS)
-
-    async def _rows(self, wanted: Collection[int]) -> AsyncIterator[tuple[Any, ...]]:
-        namespace, provider, believed = self.key["namespace"], self.key["provider"], self.believed
-        async for (start, row_id, identity, values), copy in self.intake.records(wanted):
-            yield (namespace, provider, start, row_id, copy, identity, believed, *values)
+        await driver.copy_to_table(table, source=lines, columns=columns, format="text", null="")
 
     async def _execute(self, statement: str, **values: Any) -> Any:
         return await self.connection.execute(text(statement), {**self.key, **values})

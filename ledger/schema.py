@@ -22,6 +22,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -37,10 +38,9 @@ COSTS = ("billed_cost", "effective_cost", "list_cost", "contracted_cost")
 QUANTITIES = ("consumed_quantity", "pricing_quantity")
 DOCUMENTS = ("tags", "extra")
 
-CHARGE_KEY = ("namespace", "provider", "charge_period_start", "row_id", "copy")
 CHARGE_VALUES = ("charge_period_end", *DIMENSIONS, *NAMES, *COSTS, *QUANTITIES, *DOCUMENTS)
-CHARGE_COLUMNS = (*CHARGE_KEY, "identity", "believed_from", *CHARGE_VALUES)
-"""Every column of `charge`, in the order in which rows are written."""
+CHARGE_COLUMNS = ("namespace", "provider", "believed_from", "charge_period_start", "row_id", "copy", *CHARGE_VALUES)
+"""Every column of `charge`, in the order in which rows are written: the first three are a window's constants."""
 
 ROLLUP_DIMENSIONS = (
     *("service_name", "service_category", "sub_account_id", "region_id", "x_model", "x_token_type"),
@@ -60,9 +60,8 @@ def _charge_columns() -> list[Column[Any]]:
     columns: list[Column[Any]] = [
         *_key("namespace", "provider"),
         Column("charge_period_start", _MOMENT, primary_key=True),
-        Column("row_id", LargeBinary, primary_key=True),
-        Column("copy", Integer, primary_key=True),
-        Column("identity", LargeBinary, nullable=False),
+        Column("row_id", Uuid, primary_key=True, doc="hash of all that the row says"),
+        Column("copy", Integer, primary_key=True, doc="tells rows apart that say exactly the same, from 0"),
         Column("believed_from", _MOMENT, nullable=False),
         Column("charge_period_end", _MOMENT, nullable=False),
     ]

@@ -14,6 +14,7 @@ from ledger import accounts, leases, replacement, runs
 from ledger.accounts import Account
 from ledger.charge import Charge
 from ledger.database import WriterDB
+from ledger.money import amount
 from ledger.replacement import WindowReport
 from ledger.window import DAY, Span, Window, midnight
 
@@ -27,8 +28,8 @@ def charge(
 ) -> Charge:
     """A charge on the `day`-th day from START."""
     start = midnight(START) + day * DAY + timedelta(hours=hour)
-    amount = None if billed is None else Decimal(billed)
-    return Charge(start, start + DAY, currency, amount, "api", service, "Vendor", sku_id=sku)
+    figure = None if billed is None else amount(billed)
+    return Charge(start, start + DAY, currency, figure, "api", service, "Vendor", sku_id=sku)
 
 
 def days(first: int, after_last: int) -> Span:

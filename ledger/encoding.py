@@ -1,0 +1,167 @@
+"""A charge as bytes: its hash, and the line with which COPY writes it.
+
+`row_id` is a hash of all that a charge says, so two rows with the same `row_id` say exactly the same. It is
+taken of the charge as the connector gave it, amounts in the form of `ledger.money.amount` and None for what is
+absent: a connector that writes the same figure differently from one sync to the next would seem to restate it.
+The encoding is part of the stored data: changing it makes every stored row look restated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Final
+
+from msgspec import msgpack
+
+from ledger.charge import MAX_TEXT, Charge, check
+from ledger.errors import InvalidCharge
+from ledger.money import InvalidAmount, canonical, currency, plain
+
+HASH_BYTES: Final = 16
+
+_PACK: Final = msgpack.Encoder(order="deterministic").encode
+_UNPACK: Final = msgpack.Decoder(Charge).decode
+_CANONICAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,59})(?:\.[0-9]{0,59}[1-9])?\Z")
+_ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
+_SPECIAL: Final = re.compile("[\\\\\n\r\0]")
+_TEXTS: Final = 19
+"""Text fields between the amounts, and so their separators, plus one."""
+
+
+def pack(charge: Charge) -> bytes:
+    """`charge` as bytes that `unpack` reads back. Raises InvalidCharge for what no charge can hold."""
+    try:
+        return _PACK(charge)
+    except UnicodeEncodeError:
+        return _PACK(_scrubbed(charge))
+    except (TypeError, OverflowError) as error:
+        raise InvalidCharge(f"{error} (in {_where(charge)})") from error
+
+
+def unpack(packed: bytes) -> Charge:
+    """The charge that `pack` was given."""
+    return _UNPACK(packed)
+
+
+def row_id(packed: bytes) -> bytes:
+    """The hash of a packed charge."""
+    return blake2b(packed, digest_size=HASH_BYTES).digest()
+
+
+def moment(at: datetime) -> str:
+    """A UTC time as COPY writes it."""
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond:06d}+00"
+
+
+def line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
+    """The charge as COPY's text format wants it, without the columns that are the same for a whole window.
+
+    The order is that of `ledger.schema.CHARGE_COLUMNS` after its constants. `start` and `end` are the moments of
+    its period. Raises InvalidCharge when it breaks a rule of charges.
+    """
+    try:
+        return _line(charge, row_hex, copy, start, end)
+    except (InvalidAmount, TypeError, AttributeError, ValueError) as error:
+        raise InvalidCharge(f"{error} (in {_where(charge)})") from error
+
+
+def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
+    check(charge)
+    fields: tuple[Any, ...] = charge
+    _, _, code, billed, origin, service, sold_by, category, kind, frequency, *fields_left = fields
+    description, service_category, account, sub_account, sub_account_name, region, resource, *fields_left = fields_left
+    resource_name, sku, model, token_type, consumed, consumed_unit, priced, pricing_unit, *fields_left = fields_left
+    effective, listed, contracted, tags, extra = fields_left
+    texts = (
+        *(origin, service, sold_by, category, kind, frequency, description, service_category, account),
+        *(sub_account, region, resource, sku, model, token_type, consumed_unit, pricing_unit),
+        *(sub_account_name, resource_name),
+    )
+    said = "\t".join([text or "" for text in texts])
+    if _SPECIAL.search(said) or said.count("\t") != _TEXTS - 1 or len(said) > MAX_TEXT:
+        said = "\t".join([_escaped(text) for text in texts])
+    amounts = (billed, billed if effective is None else effective, listed, contracted, consumed, priced)
+    figures = "\t".join([_amount(value) for value in amounts])
+    documents = f"{_document(tags)}\t{_document(extra)}"
+    return f"{start}\t{row_hex}\t{copy}\t{end}\t{currency(code)}\t{said}\t{figures}\t{documents}\n"
+
+
+def _amount(value: Any) -> str:
+    if value is None:
+        return ""
+    if type(value) is not Decimal:
+        raise InvalidAmount(f"an amount must be a Decimal, not {type(value).__name__}")
+    text = str(value)
+    return text if _CANONICAL.match(text) else plain(canonical(value))
+
+
+def _escaped(text: str | None) -> str:
+    if text is None:
+        return ""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a text of {len(text)} characters; at most {MAX_TEXT} are kept: {text[:40]!r}...")
+    return text.translate(_ESCAPED)
+
+
+def _document(value: Mapping[str, Any] | None) -> str:
+    if not value:
+        return ""
+    _refuse_floats(value)
+    text = _dumps(value)
+    if "\\u0000" in text:
+        text = _dumps(_without_nul(value))
+    return text.replace("\\", "\\\\")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain_amount)
+
+
+def _plain_amount(value: object) -> str:
+    if isinstance(value, Decimal):
+        return plain(canonical(value))
+    raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise InvalidAmount("tags and extra fields must not hold floats")
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            if not isinstance(inner, str):
+                _refuse_floats(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_floats(inner)
+
+
+def _scrubbed(charge: Charge) -> Charge:
+    """`charge` without lone surrogates, which no database holds, so that no text of a vendor stops a sync."""
+    return Charge(*(_changed(value, _encodable) for value in charge))
+
+
+def _without_nul(value: Any) -> Any:
+    return _changed(value, lambda text: text.replace("\0", "\ufffd"))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _changed(value: Any, change: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {_changed(key, change): _changed(inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_changed(inner, change) for inner in value]
+    return value
+
+
+def _where(charge: Charge) -> str:
+    return f"{charge.service_name} of {charge.charge_period_start:%Y-%m-%d}"
