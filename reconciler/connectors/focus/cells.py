@@ -45,7 +45,7 @@ def number(cell: str) -> Decimal:
     if cell.replace(".", "", 1).isdecimal() and len(cell) <= MAX_DIGITS:  # nearly all, and millions of them
         return Decimal(cell)
     if _NUMBER.fullmatch(cell.strip()) is None:
-        raise ValueError(cell)
+        raise ValueError("no decimal number")
     return amount(cell.strip())
 
 

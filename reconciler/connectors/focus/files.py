@@ -48,7 +48,10 @@ class File(ABC):
 
 
 class LocalFile(File):
-    """A file below the manifest's folder. Its stamp is its time of change and its size."""
+    """A file below the manifest's folder. Its stamp is its size and its times of change.
+
+    The time of the inode's change is one of them, since tools that copy files keep the other as it was.
+    """
 
     def __init__(self, name: str, path: Path) -> None:
         super().__init__(name)
@@ -79,7 +82,7 @@ class LocalFile(File):
             stat = self._path.stat()
         except FileNotFoundError:
             raise self.changed() from None
-        return {"mtime": stat.st_mtime_ns, "size": stat.st_size}
+        return {"mtime": stat.st_mtime_ns, "ctime": stat.st_ctime_ns, "size": stat.st_size}
 
     def _digest(self) -> str:
         try:
