@@ -49,7 +49,7 @@ async def bounded(response: httpx.Response, limit: int, meter: Meter) -> AsyncIt
     """
     total = 0
     unpack = _unpacker(response.headers.get("content-encoding", ""))
-    async for raw in response.aiter_raw(PIECE):
+    async for raw in response.aiter_raw():
         meter.received(len(raw))
         for part in unpack(raw):
             total += len(part)

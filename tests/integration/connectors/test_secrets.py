@@ -140,6 +140,16 @@ async def test_requests_that_are_never_sent(url: str, make_client: MakeClient) -
         assert_silent(repr(client))
 
 
+async def test_an_address_that_is_refused(make_client: MakeClient) -> None:
+    """What is refused deep within the libraries, once the name is resolved, brings none of their frames along."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["10.0.0.1"]
+
+    async with make_client(base_url="https://vendor.invalid", redact=[KEY, TOKEN], resolve=resolve) as client:
+        assert_silent(everything(await failure(client)))
+
+
 async def test_streams(server: ScriptedServer, make_client: MakeClient) -> None:
     """A stream that is refused, or breaks off, keeps silent too."""
     async with make_client(redact=[KEY, TOKEN, BASIC], limits=HttpLimits(attempts=1)) as client:

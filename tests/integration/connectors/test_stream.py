@@ -83,6 +83,7 @@ async def test_a_file_that_breaks_off(server: ScriptedServer, client: VendorClie
 
     with pytest.raises(RetryLater) as caught:
         await read(client)
+    assert client.meter.bytes == 100_000
     assert caught.value.__context__ is None
     assert (len(server.requests), waits) == (1, [])
 
