@@ -13,6 +13,15 @@ DEFAULT_WORKSPACE: Final = "default"
 DEFAULT_WORKSPACE_NAME: Final = "Default Workspace"
 """What the documentation calls it; it cannot be renamed."""
 
+TOKEN_TYPES: Final = {
+    "uncached_input_tokens": "input",
+    "cache_read_input_tokens": "cached_input",
+    "cache_creation.ephemeral_5m_input_tokens": "cache_write",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write_1h",
+    "output_tokens": "output",
+}
+"""The words that vendors' token types share in the ledger, so that models can be compared; see Charge."""
+
 
 def charges_of(
     day: Day[CostRow], usages: Sequence[UsageRow], account: str, names: Mapping[str, str]
@@ -41,7 +50,7 @@ def charges_of(
             sub_account_name=name,
             sku_id=row.description,
             x_model=row.model,
-            x_token_type=row.token_type,
+            x_token_type=TOKEN_TYPES.get(row.token_type or "", row.token_type),
             consumed_quantity=quantity,
             consumed_unit=None if quantity is None else row.unit,
             extra=_extra(row),

@@ -112,7 +112,7 @@ async def test_a_row_becomes_a_charge_with_all_it_says(vendor: Vendor) -> None:
             sub_account_name="Live",
             sku_id="Claude Sonnet 4 Usage - Input Tokens",
             x_model="claude-sonnet-4-20250514",
-            x_token_type="uncached_input_tokens",
+            x_token_type="input",
             consumed_quantity=Decimal(1500),
             consumed_unit="Tokens",
             extra={
