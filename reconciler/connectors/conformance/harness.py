@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ledger.charge import Charge
+from ledger.charge import Charge, check_period
 from ledger.charge import check as check_charge
 from ledger.window import DAY, Span, Window
 from reconciler.connectors.base import BATCH, Connector, Context, Credentials, Settings
@@ -200,7 +200,8 @@ class Stage:
         if len(batch) > 2 * BATCH:
             pytest.fail(f"a batch of {len(batch)} charges; about {BATCH} keep memory flat")
         for charge in batch:
-            check_charge(charge, window.start, window.end)
+            check_charge(charge)
+            check_period(charge.charge_period_start, charge.charge_period_end, window.start, window.end)
             _check_values(charge, self.hooks.connector.traits.origin)
         return batch
 
@@ -214,14 +215,22 @@ class Stage:
 
 def _check_values(charge: Charge, origin: str) -> None:
     for name, value in zip(Charge._fields, charge, strict=True):
-        if isinstance(value, float):
-            pytest.fail(f"{name} is the float {value!r}; amounts are Decimal from the wire on")
+        if _holds_float(value):
+            pytest.fail(f"{name} holds a float: {value!r}; amounts are Decimal from the wire on")
         if name.endswith(("_cost", "_quantity")) and not isinstance(value, Decimal | None):
             pytest.fail(f"{name} is {value!r}, no Decimal")
     if len(charge.billing_currency) != 3 or not charge.billing_currency.isupper():
         pytest.fail(f"billing currency {charge.billing_currency!r} is no upper-case ISO 4217 code")
     if charge.x_origin != origin:
         pytest.fail(f"a charge of origin {charge.x_origin!r} where the traits say {origin!r}")
+
+
+def _holds_float(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_float, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(map(_holds_float, value))
+    return isinstance(value, float)
 
 
 def _starts_in(charge: Charge, window: Window) -> bool:

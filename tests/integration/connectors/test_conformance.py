@@ -139,6 +139,13 @@ class AlwaysFloat(Sound):
         return super().charge(row)._replace(billed_cost=cost)
 
 
+class FloatBeside(Sound):
+    """Keeps what has no field of its own as a float."""
+
+    def charge(self, row: Any) -> Charge:
+        return super().charge(row)._replace(extra={"x_rates": [{"x": 0.5}]})
+
+
 class WithoutCredits(Sound):
     """Takes credits for rows that need not be counted."""
 
@@ -280,6 +287,7 @@ FAULTY: list[tuple[type[Sound], str, dict[str, Any]]] = [
     (FirstPageOnly, "pages_are_walked", {}),
     (Floating, "amounts_are_exact", {}),
     (AlwaysFloat, "everything_adds_up", {}),
+    (FloatBeside, "everything_adds_up", {}),
     (WithoutCredits, "credits_count_negative", {}),
     (Deduplicating, "equal_lines_both_count", {}),
     (Swallowing, "refused_altogether", {"status": 401}),

@@ -263,7 +263,11 @@ async def test_gzip_in_several_members(server: ScriptedServer, client: VendorCli
     assert await client.json("GET", "/x") == [1, 2]
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"[1, 2, 3]" * 99)[:-12], gzip.compress(b"[]") + b"junk", b"no gzip"])
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(b"[1, 2, 3]" * 99)[:-12], gzip.compress(b"[]") + b"junk", b"no gzip"],
+    ids=["cut short", "with junk", "none at all"],
+)
 async def test_damaged_gzip(packed: bytes, server: ScriptedServer, client: VendorClient) -> None:
     """Compressed data that is cut short or damaged is no answer, and is asked for again."""
     serve(server, packed, {**JSON, "Content-Encoding": "gzip"})
