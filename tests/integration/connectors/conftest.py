@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +10,26 @@ from typing import Any
 import pytest
 
 from reconciler.connectors.http import EgressPolicy, HttpLimits, Meter, VendorClient
-from reconciler.connectors.scripted import ScriptedServer
+from reconciler.connectors.scripted import Reply, ScriptedServer
+from reconciler.errors import ReconcilerError
 from tests.integration.connectors.certificates import Certificates
 
+JSON = {"Content-Type": "application/json"}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 MakeClient = Callable[..., AbstractAsyncContextManager[VendorClient]]
+
+
+def serve(server: ScriptedServer, body: bytes, headers: Mapping[str, str] = JSON) -> None:
+    """Have /v1/x answer `body`."""
+    server.route("GET", "/v1/x", lambda _: Reply(body=body, headers=headers))
+
+
+async def failure(client: VendorClient, method: str = "GET", **options: Any) -> ReconcilerError:
+    """The error that asking for /v1/x raises."""
+    with pytest.raises(ReconcilerError) as caught:
+        await client.json(method, "/x", **options)
+    return caught.value
 
 
 @pytest.fixture

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from _pytest.outcomes import Failed
 
 from ledger.charge import Charge
-from ledger.money import InvalidAmount, amount
+from ledger.money import amount
 from ledger.window import DAY, Window, midnight
 from reconciler.connectors.base import Account, Connector, Context, CredentialKey, Settings, Traits
-from reconciler.connectors.conformance import ConnectorConformance, FileConformance, Line
+from reconciler.connectors.conformance import ConnectorConformance, Line
 from reconciler.connectors.http import next_cursor, pages
 from reconciler.connectors.scripted import Reply, Request, ScriptedServer
-from reconciler.errors import BadData, Bug, NeedsPerson, ReconcilerError
+from reconciler.errors import Bug, NeedsPerson, ReconcilerError
+from tests.integration.connectors.faulty import fails, traits
 
 KEY = "vendor-0123456789"
 
@@ -29,21 +27,6 @@ class VendorSettings(Settings):
     """Settings of connectors that ask a server."""
 
     base_url: str = "https://vendor.invalid"
-
-
-def traits(type_: str, credentials: tuple[CredentialKey, ...] = ()) -> Traits:
-    """Traits of a connector of this page."""
-    return Traits(
-        type=type_,
-        title="Vendor",
-        origin="api",
-        gives="Cost per day.",
-        grain="Day",
-        reach=None,
-        settling=timedelta(0),
-        moving=timedelta(days=1),
-        credentials=credentials,
-    )
 
 
 class Sound(Connector[VendorSettings]):
@@ -324,105 +307,3 @@ async def test_a_fault_is_found(faulty: type[Sound], test: str, arguments: dict[
 
     assert not await fails(getattr(SoundSuite(), f"test_{test}"), arguments, tmp_path)
     assert await fails(getattr(suite, f"test_{test}"), arguments, tmp_path)
-
-
-async def fails(test: Callable[..., Any], arguments: dict[str, Any], folder: Path) -> bool:
-    """Whether a test of the suite fails."""
-    if "tmp_path" in inspect.signature(test).parameters:
-        arguments = {**arguments, "tmp_path": folder}
-    try:
-        await test(**arguments)
-    except (Exception, Failed):  # noqa: BLE001 - a faulty connector fails its test in any way
-        return True
-    return False
-
-
-class FileSettings(Settings):
-    """Settings of connectors that read files."""
-
-    file: str = "bill.csv"
-
-
-class Filing(Connector[FileSettings]):
-    """Reads a file beside the manifest."""
-
-    Settings = FileSettings
-    traits: ClassVar[Traits] = traits("filing")
-
-    async def check(self) -> Account:
-        self.lines()
-        return Account()
-
-    async def charges(self, window: Window) -> AsyncIterator[Sequence[Charge]]:
-        found = [self.charge(line) for line in self.lines()]
-        yield [charge for charge in found if window.start <= charge.charge_period_start < window.end]
-
-    def lines(self) -> list[list[str]]:
-        assert self.context.folder is not None
-        try:
-            with (self.context.folder / self.settings.file).open(newline="") as file:
-                return list(csv.reader(file))
-        except FileNotFoundError:
-            raise NeedsPerson(f"there is no file {self.settings.file}") from None
-
-    def charge(self, line: Sequence[str]) -> Charge:
-        try:
-            start = midnight(date.fromisoformat(line[0]))
-            return Charge(start, start + DAY, "USD", amount(line[1]), "api", line[2], "Vendor")
-        except (ValueError, InvalidAmount, IndexError):
-            raise BadData(f"{self.settings.file}: a row cannot be read") from None
-
-
-class Skipping(Filing):
-    """Leaves out what it cannot read."""
-
-    def lines(self) -> list[list[str]]:
-        return [line for line in super().lines() if len(line) == 3]
-
-
-class Unworried(Filing):
-    """Takes a missing file for an empty one."""
-
-    def lines(self) -> list[list[str]]:
-        try:
-            return super().lines()
-        except NeedsPerson:
-            return []
-
-
-class FilingSuite(FileConformance):
-    """The files of the connectors above."""
-
-    connector: ClassVar[type[Connector[Any]]] = Filing
-
-    def settings(self, base_url: str) -> FileSettings:
-        return FileSettings()
-
-    def place(self, folder: Path, lines: Sequence[Line]) -> None:
-        rows = [f"{line.day},{line.amount},{line.item}\n" for line in lines]
-        (folder / "bill.csv").write_text("".join(rows))
-
-    def damage(self, folder: Path) -> None:
-        with (folder / "bill.csv").open("a") as file:
-            file.write("2026-03-02,half a r")
-
-
-class TestFiling(FilingSuite):
-    """What is sound passes all of the suite for files."""
-
-
-@pytest.mark.parametrize(
-    ("faulty", "test"),
-    [
-        (Skipping, "a_damaged_row"),
-        (Skipping, "a_damaged_row_after_a_good_state"),
-        (Unworried, "no_file_at_all"),
-    ],
-)
-async def test_a_fault_with_files_is_found(faulty: type[Filing], test: str, tmp_path: Path) -> None:
-    """A connector that glosses over damage does not pass the test that is there to find it."""
-    suite = type("Suite", (FilingSuite,), {"connector": faulty})()
-    (sound := tmp_path / "sound").mkdir()
-
-    assert not await fails(getattr(FilingSuite(), f"test_{test}"), {}, sound)
-    assert await fails(getattr(suite, f"test_{test}"), {}, tmp_path)

@@ -1,33 +1,16 @@
-"""The vendors' client against a real server: answers, bounds, retries, refusals."""
+"""The vendors' client against a real server: answers, bounds, refusals."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
-from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from reconciler.connectors.http import HttpLimits, Meter, Refused, VendorClient
 from reconciler.connectors.scripted import Reply, ScriptedServer
-from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
-from tests.integration.connectors.conftest import MakeClient
-
-JSON = {"Content-Type": "application/json"}
-
-
-def serve(server: ScriptedServer, body: bytes, headers: Mapping[str, str] = JSON) -> None:
-    """Have /v1/x answer `body`."""
-    server.route("GET", "/v1/x", lambda _: Reply(body=body, headers=headers))
-
-
-async def failure(client: VendorClient, method: str = "GET", **options: Any) -> ReconcilerError:
-    """The error that asking for /v1/x raises."""
-    with pytest.raises(ReconcilerError) as caught:
-        await client.json(method, "/x", **options)
-    return caught.value
+from reconciler.errors import Bug, NeedsPerson, RetryLater
+from tests.integration.connectors.conftest import JSON, MakeClient, failure, serve
 
 
 async def test_json_arrives_exactly(server: ScriptedServer, client: VendorClient) -> None:
@@ -72,101 +55,6 @@ async def test_cookies_are_not_kept(server: ScriptedServer, client: VendorClient
     await client.json("GET", "/x")
 
     assert "cookie" not in server.requests[1].headers
-
-
-async def test_the_meter_counts_every_attempt(server: ScriptedServer, make_client: MakeClient) -> None:
-    """Failed attempts cost calls and bytes too."""
-    serve(server, b"[1, 2, 3]")
-    server.fail(Reply(status=503, body=b"busy"), times=2)
-    meter = Meter()
-    async with make_client(meter=meter) as client:
-        await client.json("GET", "/x")
-
-    assert (meter.calls, meter.bytes) == (3, 9 + 2 * 4)
-
-
-async def test_the_budget_is_asked_before_every_call(server: ScriptedServer, make_client: MakeClient) -> None:
-    """An attempt beyond the budget is not sent, and its error says so rather than what failed before."""
-    server.fail(Reply(status=503))
-    async with make_client(meter=Meter(per_day=2)) as client:
-        error = await failure(client)
-
-    assert (error.reason, len(server.requests)) == ("CallBudgetSpent", 2)
-
-
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529, 599])
-async def test_faults_that_pass(status: int, server: ScriptedServer, client: VendorClient, waits: list[float]) -> None:
-    """Faults that may pass are waited out with doubling waits."""
-    serve(server, b"{}")
-    server.fail(Reply(status=status), times=3)
-
-    assert await client.json("GET", "/x") == {}
-    assert waits == [0.375, 0.75, 1.5]
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"), [(429, "RateLimited"), (408, "VendorUnavailable"), (500, "VendorUnavailable")]
-)
-async def test_faults_that_stay(
-    status: int, reason: str, server: ScriptedServer, client: VendorClient, waits: list[float]
-) -> None:
-    """After the last attempt the run ends with the vendor's own words."""
-    server.fail(Reply.json({"error": {"message": "we are   busy"}}, status))
-    error = await failure(client)
-
-    assert isinstance(error, RetryLater)
-    assert (error.reason, error.after) == (reason, None)
-    assert str(error).startswith(f"GET {server.url}/v1/x answered {status}")
-    assert str(error).endswith(": we are busy")
-    assert len(waits) == 4
-
-
-@pytest.mark.parametrize(
-    ("headers", "wait"),
-    [
-        ({"Retry-After": "3"}, 3.25),
-        ({"Retry-After": "60"}, 60.25),
-        ({"Retry-After-Ms": "1500"}, 1.75),
-        ({"Retry-After": "Sat, 21 Nov 2026 12:00:30 GMT"}, 30.25),
-    ],
-)
-async def test_the_vendors_wish_is_granted(
-    headers: dict[str, str], wait: float, server: ScriptedServer, client: VendorClient, waits: list[float]
-) -> None:
-    """Retry-After decides the wait, in whatever form it comes, with a little jitter on top."""
-    serve(server, b"{}")
-    server.fail(Reply(status=429, headers=headers), times=1)
-    await client.json("GET", "/x")
-
-    assert waits == [wait]
-
-
-@pytest.mark.parametrize(("status", "reason"), [(429, "RateLimited"), (503, "VendorUnavailable")])
-async def test_a_wish_too_long_for_a_run(
-    status: int, reason: str, server: ScriptedServer, client: VendorClient, waits: list[float]
-) -> None:
-    """A Retry-After beyond the longest wait ends the run at once and says when to come back."""
-    server.fail(Reply(status=status, headers={"Retry-After": "61"}))
-    error = await failure(client)
-
-    assert isinstance(error, RetryLater)
-    assert (error.reason, error.after, waits) == (reason, timedelta(seconds=61), [])
-
-
-async def test_a_post_is_sent_once(server: ScriptedServer, client: VendorClient, waits: list[float]) -> None:
-    """What might take effect twice is not sent twice."""
-    server.fail(Reply(status=503))
-
-    assert isinstance(await failure(client, "POST", body={}), RetryLater)
-    assert (len(server.requests), waits) == (1, [])
-
-
-async def test_a_post_that_may_be_repeated(server: ScriptedServer, client: VendorClient) -> None:
-    """A query sent by POST is retried when the connector says that it may be."""
-    server.route("POST", "/v1/x", lambda _: Reply.json([]))
-    server.fail(Reply(status=503), times=1)
-
-    assert await client.json("POST", "/x", body={}, retry=True) == []
 
 
 @pytest.mark.parametrize(
@@ -299,62 +187,11 @@ async def test_an_answer_that_is_not_json(
     assert str(error).startswith(f"GET {server.url}/v1/x: the answer is not JSON but ")
 
 
-async def test_json_that_breaks_off(server: ScriptedServer, client: VendorClient, waits: list[float]) -> None:
-    """JSON that ends too early is asked for again, and reported if it always does."""
-    serve(server, b'{"data": [')
-    error = await failure(client)
-
-    assert isinstance(error, Bug)
-    assert len(waits) == 4
-
-
-async def test_json_with_numbers_out_of_all_proportion(
-    server: ScriptedServer, client: VendorClient, waits: list[float]
-) -> None:
-    """A number that no bill contains is reported at once."""
-    serve(server, b'{"cost": NaN}')
-
-    assert isinstance(await failure(client), Bug)
-    assert not waits
-
-
-@pytest.mark.parametrize("cut", [0, 5])
-async def test_a_connection_that_breaks_off(cut: int, server: ScriptedServer, client: VendorClient) -> None:
-    """A body shorter than announced is asked for again; the next whole one counts."""
-    serve(server, b'{"data": []}')
-    server.fail(Reply(body=b'{"data": []}', headers=JSON, cut=cut), times=2)
-
-    assert await client.json("GET", "/x") == {"data": []}
-
-
 async def test_an_unexpected_status(server: ScriptedServer, client: VendorClient) -> None:
     """A 3xx that leads nowhere is a bug, not an empty answer."""
     server.fail(Reply(status=300))
 
     assert isinstance(await failure(client), Bug)
-
-
-@pytest.mark.parametrize("limits", [HttpLimits(read=0.05, attempts=2), HttpLimits(total=0.05, attempts=2)])
-async def test_silence(limits: HttpLimits, server: ScriptedServer, make_client: MakeClient, waits: list[float]) -> None:
-    """A server that accepts and never answers is given up by the bound on silence, or on the whole attempt."""
-    server.fail(Reply(hold=True))
-    async with make_client(limits=limits) as client:
-        error = await failure(client)
-
-    assert isinstance(error, RetryLater)
-    assert str(error) == f"GET {server.url}/v1/x: no answer in time"
-    assert (len(server.requests), len(waits)) == (2, 1)
-
-
-async def test_nobody_listens(make_client: MakeClient) -> None:
-    """A refused connection is retried, then left until later."""
-    async with ScriptedServer() as gone:
-        url = gone.url
-    async with make_client(base_url=url) as client:
-        error = await failure(client)
-
-    assert isinstance(error, RetryLater)
-    assert error.reason == "VendorUnavailable"
 
 
 async def test_a_name_that_does_not_exist(make_client: MakeClient) -> None:
