@@ -19,9 +19,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ledger.errors import DatabaseUnavailable, NeedsPerson
+from ledger.errors import DatabaseUnavailable, NeedsPerson, TooSlow
 
 ALL_NAMESPACES: Final = "*"
+_TOO_SLOW: Final = "this took too long to find out; ask for a shorter period or for less detail"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
@@ -56,6 +57,23 @@ class ReaderDB:
             )
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self, namespaces: Collection[str] | None, *, seconds: float) -> AsyncIterator[AsyncConnection]:
+        """As `transaction`, but every statement sees the ledger as the first did, and may take `seconds`."""
+        async with translated(), self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            try:
+                await connection.execute(
+                    text("""
+                        select set_config('costhook.namespaces', :seen, true),
+                            set_config('statement_timeout', :timeout, true)
+                    """),
+                    {"seen": _seen(namespaces), "timeout": str(int(seconds * 1000))},
+                )
+                yield connection
+            finally:
+                await connection.rollback()
+
     async def close(self) -> None:
         await self.engine.dispose()
 
@@ -88,11 +106,13 @@ def driver_url(url: str) -> URL:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Tell a database that cannot be reached, or refuses the login, from everything else that may go wrong."""
+    """Tell a database that cannot be reached, or refuses the login, or cut a statement off, from all other faults."""
     try:
         yield
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise NeedsPerson(f"the database refuses the connection: {error}") from error
+    except asyncpg.QueryCanceledError as error:
+        raise TooSlow(_TOO_SLOW) from error
     except (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable("the connection to the database broke") from error
     except (InterfaceError, OperationalError, OSError) as error:
@@ -100,6 +120,8 @@ async def translated() -> AsyncIterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("the connection to the database broke") from error
+        if getattr(error.orig, "sqlstate", None) == asyncpg.QueryCanceledError.sqlstate:
+            raise TooSlow(_TOO_SLOW) from error
         raise
 
 

@@ -21,6 +21,10 @@ class DatabaseUnavailable(RetryLater):
     """Postgres cannot be reached, or the connection broke; nothing of the transaction was kept."""
 
 
+class TooSlow(LedgerError):
+    """A reading statement took longer than it may and was cut off; asking for less may help."""
+
+
 class LeaseLost(RetryLater):
     """Another process holds, or took over, the provider's lease; nothing was written."""
 
@@ -39,3 +43,11 @@ class SchemaBehind(NeedsPerson):
 
 class NotFound(LedgerError):
     """The named thing is not in the ledger."""
+
+
+class InvalidQuestion(LedgerError):
+    """What is asked of the ledger makes no sense; the text says what to ask instead. `field` names the argument."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field

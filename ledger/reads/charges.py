@@ -7,11 +7,12 @@ row appear twice, nor hide one that was there throughout.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.reads.cost_rows import charges_source, within
 from ledger.reads.filters import EVERYTHING, ChargeFilter, Parameters, where
 from ledger.reads.periods import Period
-from ledger.schema import CHARGE_KEY, CHARGE_VALUES
 
 
 class ChargeOrder(Enum):
@@ -35,7 +35,7 @@ _TIE: Final = ("charge_period_start", "namespace", "provider", "row_id", "copy")
 _KINDS: Final[Mapping[str, str]] = {
     "charge_period_start": "timestamptz",
     "coalesce(billed_cost, 0)": "numeric",
-    "row_id": "bytea",
+    "row_id": "uuid",
     "copy": "integer",
 }
 _COST: Final = "coalesce(billed_cost, 0)"
@@ -45,7 +45,6 @@ _ORDERS: Final = {
     ChargeOrder.LARGEST: ((_COST, *_TIE), "desc", "<"),
     ChargeOrder.SMALLEST: ((_COST, *_TIE), "asc", ">"),
 }
-_SHOWN: Final = (*CHARGE_KEY, "believed_from", *CHARGE_VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ class Place:
     start: datetime
     namespace: str
     provider: str
-    row_id: bytes
+    row_id: UUID
     copy: int
     cost: Decimal
 
@@ -77,7 +76,7 @@ class StoredCharge:
     namespace: str
     provider: str
     charge_period_start: datetime
-    row_id: bytes
+    row_id: UUID
     copy: int
     believed_from: datetime
     charge_period_end: datetime
@@ -116,6 +115,9 @@ class StoredCharge:
         return Place(self.charge_period_start, self.namespace, self.provider, self.row_id, self.copy, cost)
 
 
+_SHOWN: Final = ", ".join(f"c.{field.name}" for field in fields(StoredCharge))
+
+
 async def charges(
     connection: AsyncConnection, question: ChargeQuestion, *, first: int, after: Place | None = None
 ) -> Sequence[StoredCharge]:
@@ -127,7 +129,7 @@ async def charges(
     if after is not None:
         conditions.append(_behind(columns, beyond, after, parameters))
     statement = f"""
-        select {", ".join(f"c.{name}" for name in _SHOWN)} from {source}
+        select {_SHOWN} from {source}
         where {" and ".join(conditions)}
         order by {", ".join(f"{column} {direction}" for column in columns)}
         limit {parameters.add(first)}

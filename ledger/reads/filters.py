@@ -6,9 +6,12 @@ Every list means any of, several fields mean all of. An empty list matches nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
+
+from ledger.errors import InvalidQuestion
 
 Values = tuple[str | None, ...] | None
 """Any of these; None: not asked."""
@@ -51,6 +54,19 @@ class ChargeFilter:
     none_of: ChargeFilter | None = None
     """Charges that match this filter are left out."""
 
+    def document(self) -> dict[str, Any]:
+        """What is asked, as JSON values under the names of the fields."""
+        stated: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, ChargeFilter):
+                stated["not"] = value.document()
+            elif value not in (None, ()):
+                stated[_camel(field.name)] = [
+                    {"key": held.key, "values": held.values} if isinstance(held, Match) else held for held in value
+                ]
+        return stated
+
     def asked(self) -> set[str]:
         """Names of the fields that restrict anything, those of `none_of` included."""
         names = {field.name for field in fields(self) if getattr(self, field.name) not in (None, ())}
@@ -85,6 +101,10 @@ BEYOND_ROLLUP: Final = frozenset({"resources", "skus", "tags"})
 Level = Literal["charges", "accounts"]
 
 
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""What Postgres cannot hold in a text: the zero character, and halves of characters."""
+
+
 class Parameters:
     """Values of a statement under names made as they come."""
 
@@ -92,7 +112,10 @@ class Parameters:
         self.values: dict[str, Any] = values
 
     def add(self, value: Any) -> str:
-        """Keep the value; returns how the statement names it."""
+        """Keep the value; returns how the statement names it. Raises InvalidQuestion for what is no text."""
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, str) and _NO_TEXT.search(part):
+                raise InvalidQuestion("a text holds a character that no text of the ledger can hold", "filter")
         name = f"p{len(self.values)}"
         self.values[name] = value
         return f":{name}"
@@ -104,6 +127,11 @@ def where(chosen: ChargeFilter, parameters: Parameters, row: str, level: Level =
     At the level of accounts, what is said of single charges is left out, so more accounts may match, never fewer.
     """
     return " and ".join(_conditions(chosen, parameters, row, level)) or "true"
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _conditions(chosen: ChargeFilter, parameters: Parameters, row: str, level: Level) -> Iterator[str]:

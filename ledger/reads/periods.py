@@ -8,19 +8,11 @@ from datetime import date, timedelta
 from enum import Enum
 from typing import Final
 
-from ledger.errors import LedgerError
+from ledger.errors import InvalidQuestion
 
 EARLIEST: Final = date(1900, 1, 1)
 LATEST: Final = date(2200, 1, 1)
 """Periods lie within these; whatever is computed from them is still a date."""
-
-
-class InvalidQuestion(LedgerError):
-    """The question itself is wrong; the text says what to ask instead. `field` names the argument."""
-
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class Granularity(Enum):

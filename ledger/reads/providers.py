@@ -119,13 +119,14 @@ async def count_providers(connection: AsyncConnection, chosen: ProviderFilter) -
 
 async def provider(connection: AsyncConnection, namespace: str, name: str) -> Provider | None:
     """The provider of that name, a removed one included; of a Provider and a ManualCost the one with the account."""
+    parameters = Parameters()
     statement = f"""
         select p.* from {_PROVIDERS} p
         left join provider held on held.namespace = p.namespace and held.name = p.name and held.kind = p.kind
-        where p.namespace = :namespace and p.name = :name
+        where p.namespace = {parameters.add(namespace)} and p.name = {parameters.add(name)}
         order by p.removed, held.name is null, p.kind desc limit 1
     """
-    row = (await connection.execute(text(statement), {"namespace": namespace, "name": name})).first()
+    row = (await connection.execute(text(statement), parameters.values)).first()
     return None if row is None else _provider(row)
 
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from ledger.errors import InvalidQuestion
 from ledger.reads.filters import EVERYTHING, ChargeFilter
-from ledger.reads.periods import Comparison, Granularity, InvalidQuestion, Period
+from ledger.reads.periods import Comparison, Granularity, Period
 
 MAX_GROUPS: Final = 4
 MAX_BUCKETS: Final = 1_200

@@ -11,8 +11,9 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.errors import InvalidQuestion
 from ledger.reads.filters import EVERYTHING, ChargeFilter, Parameters, where
-from ledger.reads.periods import InvalidQuestion, Period
+from ledger.reads.periods import Period
 from ledger.window import midnight
 
 
