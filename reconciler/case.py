@@ -17,7 +17,8 @@ from reconciler.status import Verdict
 class Case:
     """A resource as it is now, the generation of its spec, its status so far, and a way to show progress.
 
-    `forced` asks for a sync whatever is due.
+    `forced` asks for a sync whatever is due. `kept` is the status that readers of the ledger see; it is another
+    than `before` when the source shows statuses of its own and somebody changed one.
     """
 
     resource: Resource
@@ -25,6 +26,7 @@ class Case:
     before: Mapping[str, Any]
     forced: bool
     show: Callable[[Verdict], Awaitable[None]]
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ref(self) -> Ref:

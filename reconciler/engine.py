@@ -21,7 +21,7 @@ from ledger.resources import Ref, Sighting
 from reconciler import status
 from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, RetryLater
 from reconciler.feeding import failure
 from reconciler.kinds import reconcile_manualcost, reconcile_provider
 from reconciler.queue import WorkQueue
@@ -126,7 +126,7 @@ class Engine:
             key = await self.queue.get()
             try:
                 await self._reconcile(key)
-            except LedgerRetryLater as error:
+            except (LedgerRetryLater, RetryLater) as error:
                 wait = self.queue.failed(key, error.after)
                 log.warning("will be tried again", key=str(key), error=str(error), seconds=wait.total_seconds())
             except Exception:
@@ -162,19 +162,20 @@ class Engine:
             resource.labels,
             resource.spec,
         )
-        generation, before = await resources.see(self.deps.db, sighting, self.deps.now())
+        generation, kept = await resources.see(self.deps.db, sighting, self.deps.now())
+        before = kept if resource.status is None else resource.status
 
         async def show(verdict: Verdict) -> None:
             said = status.compose(before, verdict, generation, self.deps.now(), {})
             await self._write(resource.key, {**said, "observedGeneration": before.get("observedGeneration", 0)})
 
-        return Case(resource, generation, before, resource.key in self.forced, show)
+        return Case(resource, generation, before, resource.key in self.forced, show, kept)
 
     async def _close(self, case: Case, outcome: Outcome) -> None:
         key = case.resource.key
         if outcome.verdict is not None:
             said = status.compose(case.before, outcome.verdict, case.generation, self.deps.now(), outcome.fields)
-            if said != case.before:
+            if said != case.before or said != case.kept:
                 await self._write(key, said)
             await self._tell(case, said)
         if outcome.failed:

@@ -18,6 +18,7 @@ from ledger.standing import Standing, standing
 from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
 from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
+from reconciler.sources.base import SecretMissing
 from reconciler.status import SUCCEEDED, Verdict, moment
 from reconciler.sync import Canceled, Ending, Sync, under_lease
 
@@ -88,9 +89,12 @@ def as_it_was(known: Standing, message: str, now: datetime) -> Outcome:
 def failure(
     error: ReconcilerError | LedgerError, fields: Mapping[str, Any] | None = None, again: timedelta | None = None
 ) -> Outcome:
-    """How a resource stands after an error: to be tried again soon, or stalled until a person mends it."""
+    """How a resource stands after an error: to be tried again soon, or stalled until a person mends it.
+
+    A Secret that is missing is looked for again: no source tells when one appears that nothing was known of.
+    """
     said = verdict(error)
-    if retries(error):
+    if retries(error) or isinstance(error, SecretMissing):
         return Outcome(said, fields or {}, again=getattr(error, "after", None), failed=True)
     return Outcome(said, fields or {}, again=again)
 
@@ -117,5 +121,6 @@ def figures(known: Standing | None, next_at: datetime | None) -> dict[str, Any]:
         "lastSyncTime": moment(known.last_sync_at),
         "nextSyncTime": moment(next_at),
         "monthToDate": [{"amount": plain(a), "currency": c} for c, a in known.month_to_date.items()],
+        "spend": ", ".join(f"{plain(a)} {c}" for c, a in known.month_to_date.items()) or None,
         "unpricedLines": known.unpriced or None,
     }
