@@ -110,8 +110,9 @@ class Focus(Connector[FocusSettings]):
 
     async def _read(self, file: File, known: Known, span: Span) -> AsyncIterator[Sequence[Charge]]:
         path = await file.path(known.version)
-        found = batches(reader(path, file.name, self.settings.format), self._zone, span)
         try:
+            source = await asyncio.to_thread(reader, path, file.name, self.settings.format)
+            found = batches(source, self._zone, span)
             while batch := await asyncio.to_thread(next, found, None):
                 yield batch
         except ReconcilerError:

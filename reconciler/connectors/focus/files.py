@@ -118,7 +118,7 @@ def _matches(folder: Path, root: Path, pattern: str) -> Iterator[tuple[str, Path
         path = match.resolve()
         if not path.is_relative_to(root):
             raise NeedsPerson(f"{shown.as_posix()} leads out of the manifest's folder; put the file itself there")
-        yield path.relative_to(root).as_posix(), path
+        yield path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode(), path
 
 
 def is_address(entry: str) -> bool:

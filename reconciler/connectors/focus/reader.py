@@ -6,19 +6,22 @@ import csv
 import gzip
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
+from ledger.focus import json_text
 from reconciler.errors import BadData, RetryLater
 
 GZIP_MAGIC = b"\x1f\x8b"
-BLOCK_ROWS = 8192
-"""Rows read at a time, about; a few megabytes."""
+BLOCK_ROWS = 4096
+BLOCK_BYTES = 1024**2
+"""Rows, or bytes of text, read at a time. A line of text may have no more."""
 
 
 class Block(NamedTuple):
@@ -104,3 +107,17 @@ def text_array(values: Sequence[Any]) -> pa.Array:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
         return pa.array([v if v is None else v.encode("utf-8", "replace").decode() for v in values], pa.string())
+
+
+def texts(values: Iterable[Any]) -> list[str | None]:
+    """JSON values as the texts of cells; numbers as they were written."""
+    return [value if value is None or isinstance(value, str) else _text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, Decimal) else json_text(value)
+
+
+def is_wanted(name: str, only: AbstractSet[str] | None) -> bool:
+    """Whether `Reader.blocks` is to read a column of that name."""
+    return only is None or name.lower() in only

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from reconciler.connectors.focus.files import File, Version, new_digest
 from reconciler.connectors.http import Answer, VendorClient
+from reconciler.errors import RetryLater
 
 STAMP: Final = ("etag", "last-modified", "content-length")
 """Headers that differ when the file does; a server that sends neither of the first two is read every time."""
@@ -49,10 +50,15 @@ class RemoteFile(File):
     async def _bring(self, answer: Answer) -> str:
         """Write the body to the copy and return its digest."""
         digest = new_digest()
-        with await asyncio.to_thread(self._copy.open, "wb") as copy:
-            async for chunk in answer.chunks():
-                digest.update(chunk)
-                copy.write(chunk)
+        try:
+            with await asyncio.to_thread(self._copy.open, "wb") as copy:
+                async for chunk in answer.chunks():
+                    digest.update(chunk)
+                    copy.write(chunk)
+        except OSError as error:
+            raise RetryLater(
+                f"{self.name} cannot be copied to a temporary file: {error.strerror}", reason="NoSpace"
+            ) from error
         return str(digest.hexdigest())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from itertools import repeat
+from operator import le
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,7 +44,7 @@ class Coded:
     def __init__(self, feed: Feed, block: Block) -> None:
         self._feed, self._rows = feed, block.rows
         encoded = block.batch.column(feed.place).dictionary_encode(null_encoding="encode")
-        cells = [None if cell in NULLS else cell for cell in encoded.dictionary.to_pylist()]
+        cells = [None if cell in NULLS else cell for cell in _cells(encoded.dictionary)]
         self.codes: list[int] = encoded.indices.to_pylist()
         self.values: list[Any] = []
         try:
@@ -70,6 +71,21 @@ class Coded:
         if all(value is None for value in values):
             return None
         return repeat(values[0], len(self.codes)) if len(values) == 1 else map(values.__getitem__, self.codes)
+
+
+def _cells(array: pa.Array) -> list[Any]:
+    """The values of text or timestamps; a time beyond the calendar is shown by its number, to be refused as none."""
+    try:
+        return list(array.to_pylist())
+    except OverflowError:
+        return [_cell(scalar) for scalar in array]
+
+
+def _cell(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except OverflowError:
+        return str(scalar.value)
 
 
 def batches(reader: Reader, zone: tzinfo, span: Span) -> Iterator[list[Charge]]:
@@ -111,9 +127,9 @@ def charges(layout: Layout, block: Block) -> list[Charge]:
 
 def _period(layout: Layout, block: Block) -> dict[str, Column]:
     starts, ends = Coded(layout.start, block).needed().rows(), Coded(layout.end, block).needed().rows()
-    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        if end <= start:
-            raise BadCell(block.rows[index], layout.end.name, end, f"a time after ChargePeriodStart ({start})")
+    if any(map(le, ends, starts)):
+        bad = next(index for index, (start, end) in enumerate(zip(starts, ends, strict=True)) if end <= start)
+        raise BadCell(block.rows[bad], layout.end.name, ends[bad], f"a time after ChargePeriodStart ({starts[bad]})")
     return {"charge_period_start": starts, "charge_period_end": ends}
 
 
@@ -121,7 +137,7 @@ def _names(layout: Layout, block: Block) -> dict[str, Column]:
     """The names of service and provider; a row that names no service goes under its provider's name."""
     providers = _first_stated(layout.providers, block, [None] * len(block.rows))
     if None in providers:
-        raise BadCell(block.rows[providers.index(None)], "ServiceProviderName", None, "who provides the service")
+        raise BadCell(block.rows[providers.index(None)], "ServiceProviderName", None, "a provider's name")
     services = _first_stated((layout.service,), block, providers) if layout.service else providers
     return {"service_provider_name": providers, "service_name": services}
 

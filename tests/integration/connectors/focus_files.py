@@ -7,9 +7,10 @@ import gzip
 import io
 import json
 import os
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -189,3 +190,39 @@ class Desk:
 def _shown(span: Span) -> str:
     first, *_, last = [f"{month:%Y-%m}" for month in span.months()] * 2
     return first if first == last else f"{first}..{last}"
+
+
+class Opens:
+    """How often each file was opened, and what is to happen just before a file is opened for the nth time."""
+
+    def __init__(self) -> None:
+        self.of: Counter[Path] = Counter()
+        self._then: dict[tuple[Path, int], Callable[[], object]] = {}
+
+    def before(self, path: Path, nth: int, act: Callable[[], object]) -> None:
+        self._then[path, nth] = act
+
+    def note(self, path: Path) -> None:
+        self.of[path] += 1
+        self._then.pop((path, self.of[path]), lambda: None)()
+
+
+_watching: list[Opens] = []
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watching and isinstance(arguments[0], str):
+        _watching[-1].note(Path(arguments[0]))
+
+
+sys.addaudithook(_note)
+
+
+@contextmanager
+def watched_opens() -> Iterator[Opens]:
+    """Every file that this process opens from here on."""
+    _watching.append(Opens())
+    try:
+        yield _watching[-1]
+    finally:
+        _watching.pop()

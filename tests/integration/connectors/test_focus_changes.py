@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,24 +12,13 @@ import pytest
 
 from reconciler.connectors.focus import Focus, FocusSettings
 from reconciler.errors import NeedsPerson
-from tests.integration.connectors.focus_files import HISTORY, Desk, row, to_csv
-
-_opens: list[str] = []
-
-
-def _note(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open":
-        _opens.append(str(arguments[0]))
-
-
-sys.addaudithook(_note)
+from tests.integration.connectors.focus_files import HISTORY, Desk, Opens, row, to_csv, watched_opens
 
 
 @pytest.fixture
-def opens() -> list[str]:
-    """The files that were opened since."""
-    _opens.clear()
-    return _opens
+def opens() -> Iterator[Opens]:
+    with watched_opens() as opens:
+        yield opens
 
 
 @pytest.fixture
@@ -40,15 +29,15 @@ def desk(tmp_path: Path) -> Desk:
 class TestChanges:
     """Which files are read again, and what becomes of their charges."""
 
-    async def test_unchanged_files_are_not_read(self, desk: Desk, opens: list[str]) -> None:
+    async def test_unchanged_files_are_not_read(self, desk: Desk, opens: Opens) -> None:
         """A file whose size and times are as they were is not even opened."""
         path = desk.put("a.csv", to_csv([row()]))
         await desk.sync()
-        assert str(path) in opens
-        opens.clear()
+        assert opens.of[path] > 0
+        opens.of.clear()
         await desk.sync()
         assert desk.read == []
-        assert str(path) not in opens
+        assert opens.of[path] == 0
 
     async def test_a_time_of_change_can_be_kept(self, desk: Desk) -> None:
         """A file of the same size and the same age, as tools that copy files make it, is told by its digest."""
@@ -62,13 +51,15 @@ class TestChanges:
         await desk.sync()
         assert desk.costs == Counter(["2"])
 
-    async def test_touched_files_are_not_read(self, desk: Desk) -> None:
-        """A file that was written again with the same content has not changed."""
+    async def test_touched_files_are_not_read(self, desk: Desk, opens: Opens) -> None:
+        """A file that was written again with the same content has not changed: its digest is all that is taken."""
         path = desk.put("a.csv", to_csv([row()]))
         await desk.sync()
         os.utime(path, ns=(1, 1))
+        opens.of.clear()
         await desk.sync()
         assert desk.read == []
+        assert opens.of[path] == 1
 
     async def test_a_window_for_each_month_newest_first(self, desk: Desk) -> None:
         """Files by the month are read month by month, so that this month is seen first."""
@@ -181,6 +172,12 @@ class TestFinding:
         desk.settings = FocusSettings(files=("exports/**",))
         await desk.sync()
         assert set(desk.memory) == {"file:exports/b.csv", "file:exports/2026/03/c.csv"}
+
+    async def test_names_that_are_no_text(self, desk: Desk) -> None:
+        """A file whose name is not UTF-8 is read, under a name that can be stored."""
+        desk.put(os.fsdecode(b"a\xff.csv"), to_csv([row()]))
+        assert await desk.sync() == []
+        assert list(desk.memory) == ["file:a\\udcff.csv"]
 
     async def test_links_within_the_folder(self, desk: Desk) -> None:
         """A link beside the file it leads to is that file, and is read once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import NeedsPerson, RetryLater
-from tests.integration.connectors.focus_files import FORMATS, HISTORY, Desk, row, to_csv, to_parquet
+from tests.integration.connectors.focus_files import FORMATS, HISTORY, Desk, row, to_csv, to_parquet, watched_opens
 
 
 @pytest.fixture
@@ -85,6 +85,41 @@ class TestDamage:
         assert "a.csv, line 3: ChargePeriodStart is '03/01/26'" in str(error)
         assert desk.costs == Counter(["1", "2", "5"])
 
+    async def test_a_file_of_no_month(self, desk: Desk) -> None:
+        """A file without one good time is told, too, though there is no month that it could fail."""
+        desk.put("good.csv", to_csv([row(cost="7")]))
+        desk.put("a.csv", to_csv([row(ChargePeriodStart="?"), row(ChargePeriodStart=None)]))
+        for _ in range(2):
+            [error] = await desk.sync()
+            assert "a.csv, line 2: ChargePeriodStart is '?'" in str(error)
+        desk.put("a.csv", to_csv([row(ChargePeriodStart=None)]))
+        [error] = await desk.sync()
+        assert "a.csv, line 2: ChargePeriodStart is empty" in str(error)
+        assert desk.costs == Counter(["7"])
+
+    @pytest.mark.parametrize("nth", [1, 2, 3])
+    async def test_a_file_that_changes_while_it_is_looked_at(self, desk: Desk, nth: int) -> None:
+        """A change between taking the digest and finding the months is noticed; the next sync has it right."""
+        path = desk.put("a.csv", to_csv([row(cost="1")]))
+        with watched_opens() as opens:
+            opens.before(path, nth, lambda: path.write_bytes(to_csv([row("2026-01-01", "20")])))
+            with pytest.raises(RetryLater, match="changed while it was read"):
+                await desk.sync()
+        assert desk.stored == []
+        assert await desk.sync() == []
+        assert desk.costs == Counter(["20"])
+
+    async def test_a_file_that_goes_while_it_is_looked_at(self, desk: Desk) -> None:
+        """A file that was found and is gone a moment later is looked for again."""
+        path = desk.put("a.csv", to_csv([row(cost="1")]))
+        desk.put("b.csv", to_csv([row(cost="2")]))
+        with watched_opens() as opens:
+            opens.before(path, 1, path.unlink)
+            with pytest.raises(RetryLater, match="changed while it was read"):
+                await desk.sync()
+        assert desk.costs == Counter(["2"])
+        assert await desk.sync() == []
+
     @pytest.mark.parametrize(
         ("name", "content", "says"),
         [
@@ -106,7 +141,7 @@ class TestDamage:
             ("a.csv", to_csv([row()]).replace(b"Widgets", b"\xff"), "a.csv, line 2: CSV conversion error"),
             ("a.csv", to_csv([row()]).decode().encode("utf-16"), "is not UTF-8 text"),
             ("a.csv", to_csv([row(ServiceName='a"b')])[:-3], "a.csv, line 2: unexpected end of data; is the file cut"),
-            ("a.csv", to_csv([row()]) + b'"' + b"x" * (20 << 20), "a row of more than 4 MB, or a quoted text that"),
+            ("a.csv", to_csv([row()]) + b'"' + b"x" * (5 << 20), "a row of more than 1 MB, or a quoted text that"),
             ("a.csv.gz", gzip.compress(to_csv([row()]))[:-9], "is cut short or damaged"),
             ("a.jsonl", b"[\n", "line 1 is '[', where one JSON object a line is expected"),
             ("a.jsonl", b'{"BilledCost": 1e999999999999999999999}\n', "line 1 is "),
@@ -146,14 +181,15 @@ class TestDamage:
         assert caught.value.reason == "FileChanged"
         assert desk.stored == []
 
-    async def test_a_file_that_changes_in_the_middle(self, desk: Desk) -> None:
-        """A change after the first batch was read is noticed at the end."""
-        rows = [row(cost=str(cost)) for cost in range(5000)]
+    @pytest.mark.parametrize("longer", [False, True])
+    async def test_a_file_that_changes_in_the_middle(self, desk: Desk, longer: bool) -> None:
+        """A change after the first batch was read is noticed at the end, and explains what looks broken by it."""
+        rows = [row(cost=str(cost)) for cost in range(30_000)]
         path = desk.put("a.csv", to_csv(rows))
         async with desk.opened() as focus:
             [window] = await focus.windows([], HISTORY)
             batches = focus.charges(window)
             assert len(await anext(batches)) > 0
-            path.write_bytes(to_csv(rows[:10]))
+            path.write_bytes(to_csv(rows) + b"1,2,3\n" if longer else to_csv(rows[:10]))
             with pytest.raises(RetryLater, match="changed while it was read"):
                 [batch async for batch in batches]

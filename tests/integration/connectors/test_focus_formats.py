@@ -20,6 +20,7 @@ from reconciler.connectors.base import BATCH
 from reconciler.connectors.focus import FocusSettings
 from reconciler.connectors.focus.formats import reader
 from reconciler.connectors.focus.rows import batches
+from reconciler.errors import BadData
 from tests.integration.connectors.focus_files import FORMATS, Desk, Row, row, to_csv, to_jsonl, to_parquet
 
 MARCH = Span(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
@@ -194,6 +195,23 @@ def test_nested_columns_of_parquet(desk: Desk) -> None:
     assert first.tags == {"team": "a"}
     assert first.extra == {"x_Credits": '[{"Name": "c", "Amount": -1.5}]', "x_On": "true"}
     assert (second.tags, second.extra) == (None, None)
+
+
+def test_times_beyond_the_calendar(desk: Desk) -> None:
+    """A time that no calendar has is a bad cell of its row where it matters, and kept by its number elsewhere."""
+    types = {"x_When": pa.timestamp("us"), "ChargePeriodEnd": pa.timestamp("us", "UTC")}
+    good, far = int(MARCH.end.timestamp() * 10**6), 2**62
+    [charge] = charges_of(desk, to_parquet([{**row(), "x_When": far, "ChargePeriodEnd": good}], **types), "a.parquet")
+    assert charge.extra == {"x_When": str(far)}
+    rows = [{**row(), "x_When": None, "ChargePeriodEnd": end} for end in (good, far)]
+    with pytest.raises(BadData, match=rf"row 2: ChargePeriodEnd is '{far}'"):
+        charges_of(desk, to_parquet(rows, **types), "a.parquet")
+
+
+def test_bytes_that_are_no_text(desk: Desk) -> None:
+    """A column of bytes that are no text, such as a hash, does not keep a file from being read."""
+    [charge] = charges_of(desk, to_parquet([{**row(), "x_Hash": b"a\xff"}], x_Hash=pa.binary()), "a.parquet")
+    assert charge.extra == {"x_Hash": "a\\xff"}
 
 
 def test_json_of_all_kinds(desk: Desk) -> None:
