@@ -7,6 +7,7 @@ The reader sees only the namespaces it is told, which Postgres' row-level securi
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -17,9 +18,10 @@ import asyncpg
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ledger.errors import DatabaseUnavailable, NeedsPerson, TooSlow
+from ledger.errors import DatabaseUnavailable, LedgerError, NeedsPerson, TooSlow
 
 ALL_NAMESPACES: Final = "*"
 _TOO_SLOW: Final = "this took too long to find out; ask for a shorter period or for less detail"
@@ -35,7 +37,7 @@ class WriterDB:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits when the block ends normally. Raises DatabaseUnavailable, NeedsPerson."""
-        async with translated(), self.engine.begin() as connection:
+        async with translated(foreign=True), _begun(self.engine) as connection:
             yield connection
 
     async def close(self) -> None:
@@ -78,8 +80,12 @@ class ReaderDB:
         await self.engine.dispose()
 
 
-def connect_writer(url: str, *, pool_size: int = 5) -> WriterDB:
-    """A pool of connections as costhook_writer. Nothing is connected until it is used."""
+def connect_writer(url: str, *, pool_size: int = 20) -> WriterDB:
+    """A pool of connections as costhook_writer. Nothing is connected until it is used.
+
+    A sync may hold two at once (a window being written, and its lease or its calls), so the pool must be more than
+    twice as large as the number of syncs at a time.
+    """
     return WriterDB(_engine(url, "costhook_writer", pool_size))
 
 
@@ -105,24 +111,50 @@ def driver_url(url: str) -> URL:
 
 
 @asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Tell a database that cannot be reached, or refuses the login, or cut a statement off, from all other faults."""
+async def translated(*, foreign: bool = False) -> AsyncIterator[None]:
+    """Tell a database that cannot be reached, or refuses the login, or cut a statement off, from all other faults.
+
+    `foreign`: other code runs inside, whose own OSErrors say nothing of the database.
+    """
     try:
         yield
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise NeedsPerson(f"the database refuses the connection: {error}") from error
-    except asyncpg.QueryCanceledError as error:
-        raise TooSlow(_TOO_SLOW) from error
-    except (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable("the connection to the database broke") from error
-    except (InterfaceError, OperationalError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeout) as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except OSError as error:
+        if foreign:
+            raise
         raise DatabaseUnavailable("the database cannot be reached") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable("the connection to the database broke") from error
-        if getattr(error.orig, "sqlstate", None) == asyncpg.QueryCanceledError.sqlstate:
-            raise TooSlow(_TOO_SLOW) from error
-        raise
+
+
+def _meaning(error: Exception) -> LedgerError | None:
+    """What a driver's error comes to; None for one that is the program's own fault."""
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        return NeedsPerson(f"the database refuses the connection: {error}")
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(origin, "sqlstate", None) == asyncpg.QueryCanceledError.sqlstate:
+        return TooSlow(_TOO_SLOW)
+    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | asyncpg.InterfaceError):
+        return DatabaseUnavailable("the connection to the database broke")
+    if isinstance(error, InterfaceError | OperationalError | PoolTimeout):
+        return DatabaseUnavailable("the database cannot be reached")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return DatabaseUnavailable("the connection to the database broke")
+    return None
+
+
+@asynccontextmanager
+async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with translated():
+        connection = await engine.connect()
+    try:
+        async with connection.begin():
+            yield connection
+    finally:
+        # shielded, as SQLAlchemy does it: a cancelled task must still give its connection back
+        await asyncio.shield(asyncio.create_task(connection.close()))
 
 
 def _seen(namespaces: Collection[str] | None) -> str:

@@ -2,7 +2,8 @@
 
 `touched` names the pieces at work: `fresh` ones were written directly. Of the others, `staged` holds the keys of
 all rows that the vendor returned, `wanted` how many of each, `missing` those the ledger has not, `incoming` their
-values. `added` and `gone` are the rows that come in and go out. All are temporary and go with the transaction.
+values. `added` and `gone` are the rows that come in and go out, `summed` what was written directly, by day and by
+the dimensions of the rollup. All are temporary and go with the transaction.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ do $$ begin
     create temporary table missing (charge_period_start timestamptz, row_id uuid, have int, want int) on commit drop;
     create temporary table added (like charge) on commit drop;
     create temporary table gone (like charge) on commit drop;
+    create temporary table summed (like daily_cost) on commit drop;
+    alter table summed drop column namespace, drop column provider, drop column day, drop column line,
+        add column starts_at timestamptz;
 end $$
 """
 
@@ -109,29 +113,44 @@ _BRING_IN = f"insert into charge ({_COLUMNS}) select {_COLUMNS} from added"
 
 EXCHANGE = (_TO_HISTORY, _TAKE_OUT, _BRING_IN)
 
+SUMMED_COLUMNS = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges", "unpriced")
+
+# For windows whose sums were too many to be held while their rows came in.
+SUM_FRESH = f"""
+    insert into summed ({", ".join(SUMMED_COLUMNS)})
+    select t.starts_at, {_GROUPS}, {", ".join(f"coalesce(sum(c.{name}), 0)" for name in ROLLUP_SUMS)},
+        count(*), count(*) filter (where c.billed_cost is null)
+    from charge c join touched t on t.fresh and {_IN_TOUCHED}
+    where {_MY_CHARGES} and c.believed_from = :believed
+    group by t.starts_at, {_GROUPS}
+"""
+
 _DELTA_COLUMNS = ", ".join(("charge_period_start", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS))
+_COUNTED = (*ROLLUP_SUMS, "charges", "unpriced")
 
 MERGE_ROLLUP = f"""
     with delta as (
         select 1 as sign, {_DELTA_COLUMNS} from added
         union all
         select -1, {_DELTA_COLUMNS} from gone
+    ), counted as (
+        select charge_period_start as starts_at, {_GROUPS},
+            {", ".join(f"sign * {name} as {name}" for name in ROLLUP_SUMS)},
+            sign as charges, case when billed_cost is null then sign else 0 end as unpriced
+        from delta
         union all
-        select 1, {_DELTA_COLUMNS} from charge c join touched t on t.fresh and {_IN_TOUCHED}
-        where {_MY_CHARGES} and c.believed_from = :believed
+        select starts_at, {_GROUPS}, {_SUMS}, charges, unpriced from summed
     ), sums as (
-        select (charge_period_start at time zone 'UTC')::date as day, {_GROUPS},
-            {", ".join(f"coalesce(sum(sign * {name}), 0) as {name}" for name in ROLLUP_SUMS)},
-            sum(sign) as charges,
-            coalesce(sum(sign) filter (where billed_cost is null), 0) as unpriced
-        from delta group by 1, {_GROUPS}
+        select (starts_at at time zone 'UTC')::date as day, {_GROUPS},
+            {", ".join(f"coalesce(sum({name}), 0) as {name}" for name in _COUNTED)}
+        from counted group by 1, {_GROUPS}
     )
     insert into daily_cost as held (namespace, provider, day, line, {_GROUPS}, {_SUMS}, charges, unpriced)
     select cast(:namespace as text), cast(:provider as text), day,
         sha256(convert_to(jsonb_build_array({_GROUPS})::text, 'UTF8')), {_GROUPS}, {_SUMS}, charges, unpriced
     from sums
     on conflict (namespace, provider, day, line) do update set
-        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in (*ROLLUP_SUMS, "charges", "unpriced"))}
+        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in _COUNTED)}
 """
 
 DROP_EMPTY_ROLLUP = f"""
@@ -159,10 +178,8 @@ REPORT = f"""
             1 as charges
         from new_rows full join old_rows using (charge_period_start, line, billing_currency, nth)
         union all
-        select min(c.charge_period_start), c.billing_currency, coalesce(sum(c.billed_cost), 0), null, count(*)
-        from charge c join touched t on t.fresh and {_IN_TOUCHED}
-        where {_MY_CHARGES} and c.believed_from = :believed
-        group by t.starts_at, c.billing_currency
+        select starts_at, billing_currency, sum(billed_cost), null, sum(charges) from summed
+        group by starts_at, billing_currency
     )
     insert into restatement (
         namespace, provider, run_id, window_start, window_end, billing_currency, restated, at,

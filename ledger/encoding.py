@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import msgpack
 
@@ -31,6 +31,14 @@ _ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "
 _SPECIAL: Final = re.compile("[\\\\\n\r\0]")
 _TEXTS: Final = 19
 """Text fields between the amounts, and so their separators, plus one."""
+
+
+class Place(NamedTuple):
+    """Where the charges of one period belong: the number of their piece in the window, and its ends for COPY."""
+
+    piece: int
+    start: str
+    end: str
 
 
 def pack(charge: Charge) -> bytes:
@@ -68,6 +76,11 @@ def line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
         return _line(charge, row_hex, copy, start, end)
     except (InvalidAmount, TypeError, AttributeError, ValueError) as error:
         raise InvalidCharge(f"{error} (in {_where(charge)})") from error
+
+
+def cells(values: Iterable[str | Decimal | int | None]) -> str:
+    """Values as one line of COPY's text format, cleaned as those of charges are."""
+    return "\t".join([_escaped(v) if isinstance(v, str) or v is None else plain(Decimal(v)) for v in values]) + "\n"
 
 
 def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:

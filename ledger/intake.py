@@ -11,34 +11,35 @@ import asyncio
 import pickle
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
 from datetime import datetime
+from os import SEEK_END
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Self
 
 from ledger.charge import Charge, check_period
-from ledger.encoding import HASH_BYTES, line, moment, pack, row_id, unpack
+from ledger.encoding import HASH_BYTES, Place, line, moment, pack, row_id, unpack
+from ledger.sums import Sums
 from ledger.window import Span, Window
-
-MEMORY_BYTES: Final = 16 * 1024 * 1024
-"""Below this size a window never touches the disk."""
 
 _MODULUS: Final = 1 << (8 * HASH_BYTES)
 _PERIODS_KEPT: Final = 20_000
 _from_bytes = int.from_bytes
 
 
-class _Place(NamedTuple):
-    """A charge period that was seen before: the number of its piece, and its ends as COPY writes them."""
+class Memory(NamedTuple):
+    """What one window may take of it: `kept` bytes of rows before they go to the disk, `lines` of the rollup."""
 
-    piece: int
-    start: str
-    end: str
+    kept: int = 16 * 1024 * 1024
+    lines: int = 50_000
+
+
+MEMORY: Final = Memory()
 
 
 class _Packed(NamedTuple):
     """A row kept aside."""
 
-    place: _Place
+    place: Place
     id: bytes
     packed: bytes
 
@@ -46,15 +47,17 @@ class _Packed(NamedTuple):
 class Intake:
     """The charges of one window, read once from the vendor. `filled` are the pieces the ledger holds rows of."""
 
-    def __init__(self, window: Window, filled: Collection[int] = ()) -> None:
+    def __init__(self, window: Window, filled: Collection[int] = (), memory: Memory = MEMORY) -> None:
         self.window = window
         self.pieces: Sequence[Span] = tuple(window.span.pieces())
         self.rows = [0] * len(self.pieces)
         self.filled = frozenset(filled)
+        self.sums: Sums | None = Sums(memory.lines)
         self._digests = [0] * len(self.pieces)
-        self._places: dict[tuple[datetime, datetime], _Place] = {}
+        self._source: AsyncIterator[Sequence[Charge]] | None = None
+        self._places: dict[tuple[datetime, datetime], Place] = {}
         self._chunks: list[tuple[int, int, int]] = []
-        self._file: IO[bytes] = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  # closed by __aexit__
+        self._file: IO[bytes] = SpooledTemporaryFile(max_size=memory.kept)  # noqa: SIM115  # closed by __aexit__
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,11 +67,29 @@ class Intake:
     ) -> None:
         self._file.close()
 
-    async def read(self, batches: AsyncIterable[Sequence[Charge]]) -> None:
-        """Take in every batch. Raises InvalidCharge; whatever the iterator raises passes through."""
-        async for batch in batches:
+    async def read(self, batches: AsyncIterable[Sequence[Charge]], at_most: int | None = None) -> bool:
+        """Take in batches until they end, or until about `at_most` bytes are kept; true when they have ended.
+
+        Raises InvalidCharge; whatever the iterator raises passes through.
+        """
+        self._source = self._source or aiter(batches)
+        async for batch in self._source:
             self.add(batch)
+            if at_most is not None and self._file.tell() >= at_most:
+                return False
             await asyncio.sleep(0)  # a source that never waits would keep everything else from running
+        return True
+
+    async def flow(self, batches: AsyncIterable[Sequence[Charge]], prefix: bytes) -> AsyncIterator[bytes]:
+        """All lines, those kept so far and then those of the remaining batches as they come. Nothing is filled."""
+        sent = 0
+        ended = False
+        while not ended:
+            kept = self._chunks[sent:]
+            sent += len(kept)
+            for _, offset, size in kept:
+                yield _prefixed(self._at(offset, size), prefix)
+            ended = await self.read(batches, at_most=0) and sent == len(self._chunks)
 
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
@@ -88,6 +109,8 @@ class Intake:
                 copies[hashed] = copy = copies.get(hashed, -1) + 1
                 text = line(charge, hashed.hex(), copy, place.start, place.end)
                 lines.setdefault(index, []).append(text)
+        if self.sums is not None and not self.sums.add(batch, places, filled):
+            self.sums = None
         for index, texts in lines.items():
             self._keep(index, len(texts), "".join(texts).encode())
         for index, kept in packed.items():
@@ -100,7 +123,7 @@ class Intake:
     async def lines(self, wanted: Collection[int], prefix: bytes) -> AsyncIterator[bytes]:
         """The lines of pieces that the ledger held nothing of, each after `prefix`."""
         for chunk in self._wanted(wanted):
-            yield prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+            yield _prefixed(chunk, prefix)
 
     async def keys(self, wanted: Collection[int]) -> AsyncIterator[bytes]:
         """Start and row id of every row of pieces that the ledger holds something of, as lines for COPY."""
@@ -118,25 +141,33 @@ class Intake:
             if lines:
                 yield "".join(lines).encode()
 
-    def _place(self, charge: Charge) -> _Place:
+    def _place(self, charge: Charge) -> Place:
         since, until = charge.charge_period_start, charge.charge_period_end
         check_period(since, until, self.window.start, self.window.end)
         index = since.date().toordinal() - self.window.start.date().toordinal()
         if len(self._places) >= _PERIODS_KEPT:
             self._places.clear()
-        place = self._places[since, until] = _Place(index, moment(since), moment(until))
+        place = self._places[since, until] = Place(index, moment(since), moment(until))
         return place
 
     def _keep(self, index: int, rows: int, chunk: bytes) -> None:
         self.rows[index] += rows
-        self._chunks.append((index, self._file.tell(), len(chunk)))
+        self._chunks.append((index, self._file.seek(0, SEEK_END), len(chunk)))
         self._file.write(chunk)
 
     def _wanted(self, wanted: Collection[int]) -> Iterator[bytes]:
         for index, offset, size in self._chunks:
             if index in wanted:
-                self._file.seek(offset)
-                yield self._file.read(size)
+                yield self._at(offset, size)
+
+    def _at(self, offset: int, size: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
+
+def _prefixed(chunk: bytes, prefix: bytes) -> bytes:
+    """Every line of the chunk after the prefix."""
+    return prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
 
 def _rows(chunk: bytes) -> Iterator[_Packed]:

@@ -10,9 +10,10 @@ connector's memory change in the same transaction, or not at all.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import asyncpg
@@ -24,7 +25,7 @@ from ledger.charge import Charge
 from ledger.database import WriterDB
 from ledger.encoding import moment
 from ledger.errors import NotFound
-from ledger.intake import Intake
+from ledger.intake import MEMORY, Intake, Memory
 from ledger.leases import Lease
 from ledger.schema import CHARGE_COLUMNS
 from ledger.window import Piece, Span, Window, complete_through, month_start
@@ -55,7 +56,11 @@ class WindowReport:
 
 
 async def replace(
-    db: WriterDB, reading: Reading, window: Window, batches: AsyncIterable[Sequence[Charge]]
+    db: WriterDB,
+    reading: Reading,
+    window: Window,
+    batches: AsyncIterable[Sequence[Charge]],
+    memory: Memory = MEMORY,
 ) -> WindowReport:
     """Read every batch, then make the ledger hold exactly these charges for the window.
 
@@ -64,12 +69,16 @@ async def replace(
     """
     known = await _known(db, reading.lease, window)
     filled = [i for i, span in enumerate(window.span.pieces()) if any(p.rows and p.span.overlaps(span) for p in known)]
-    async with Intake(window, filled) as intake:
-        await intake.read(batches)
-        await partitions.ensure(db, _months(intake))
+    async with Intake(window, filled, memory) as intake:
+        ended = await intake.read(batches, at_most=memory.kept)
+        streamed = not ended and not filled and len(list(window.span.months())) == 1
+        if not ended and not streamed:
+            await intake.read(batches)
+        await partitions.ensure(db, window.span.months() if streamed else _months(intake))
         async with db.transaction() as connection:
             await leases.hold(connection, reading.lease)
-            report = await _Replacement(connection, reading, intake, known).run()
+            replacement = _Replacement(connection, reading, intake, known)
+            report = await replacement.run(batches if streamed else None)
             await leases.hold(connection, reading.lease)
     return report
 
@@ -102,19 +111,30 @@ class _Replacement:
         self.believed = reading.read_at
         self.key: dict[str, Any] = {"namespace": reading.lease.namespace, "provider": reading.lease.provider}
 
-    async def run(self) -> WindowReport:
+    async def run(self, rest: AsyncIterable[Sequence[Charge]] | None) -> WindowReport:
+        """All steps. `rest` are batches still to come, to be written as they come into days that hold nothing."""
         self.believed = await self._believed()
+        written = rest is not None and not await self._collided(self._stream(rest))
         fresh, changed = self._sort()
         counts = (0, 0, 0)
         if fresh or changed:
             await self._name_pieces(fresh, changed)
-            await self._write(fresh, changed)
+            await self._write(fresh, changed, written=written)
             counts = await self._settle_sums()
         await self._note_pieces()
         await self._note_memory()
         report = WindowReport(sum(self.intake.rows), *counts)
         await self._note_progress(report, touched=bool(fresh or changed))
         return report
+
+    async def _stream(self, rest: AsyncIterable[Sequence[Charge]]) -> None:
+        """Write a window that is large, of one month and into empty days, while the rest of it is being read."""
+        table = partitions.name(month_start(self.window.start))
+        try:
+            await self._copy(table, CHARGE_COLUMNS, self.intake.flow(rest, self._prefix()))
+        except asyncpg.UniqueViolationError:
+            await self.intake.read(rest)
+            raise
 
     async def _believed(self) -> datetime:
         """The time of this change: that of reading, but always later than the provider's last change."""
@@ -150,24 +170,36 @@ class _Replacement:
         await self._execute(diff.MAKE_STAGE)
         await self.connection.execute(text(diff.NAME_PIECES), rows)
 
-    async def _write(self, fresh: set[int], changed: set[int]) -> None:
+    async def _write(self, fresh: set[int], changed: set[int], *, written: bool) -> None:
         """Write days that held nothing directly; compare the others, and days in which exact duplicates met."""
-        collided = await self._collided(fresh)
-        if collided:
+        if not written and await self._collided(self._write_fresh(fresh)):
             await self._execute(diff.NOTHING_FRESH)
             await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines(fresh, self._prefix()))
             await self._execute(diff.STAGE_INCOMING)
-        if not collided and not changed:
+            await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
+            await self._compare(changed)
             return
-        await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
-        await self._compare(changed)
+        await self._sum_fresh(fresh)
+        if changed:
+            await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
+            await self._compare(changed)
 
-    async def _collided(self, fresh: set[int]) -> bool:
-        """Write days that held nothing; true, and nothing written, when rows that say the same came in two batches."""
+    async def _write_fresh(self, fresh: set[int]) -> None:
+        for month, indexes in self._by_month(fresh).items():
+            await self._copy(partitions.name(month), CHARGE_COLUMNS, self.intake.lines(indexes, self._prefix()))
+
+    async def _sum_fresh(self, fresh: set[int]) -> None:
+        if self.intake.sums is None:
+            await self._execute(diff.SUM_FRESH, start=self.window.start, end=self.window.end, believed=self.believed)
+        elif fresh:
+            sums = self.intake.sums.rows(self.intake.pieces, fresh)
+            await self._copy("summed", diff.SUMMED_COLUMNS, _encoded(sums))
+
+    async def _collided(self, writing: Awaitable[None]) -> bool:
+        """Write; true, and nothing written, when rows that say exactly the same came in two batches."""
         try:
             async with self.connection.begin_nested():
-                for month, indexes in self._by_month(fresh).items():
-                    await self._copy(partitions.name(month), CHARGE_COLUMNS, self.intake.lines(indexes, self._prefix()))
+                await writing
         except asyncpg.UniqueViolationError:
             return True
         return False
@@ -267,3 +299,9 @@ class _Replacement:
 
     async def _execute(self, statement: str, **values: Any) -> Any:
         return await self.connection.execute(text(statement), {**self.key, **values})
+
+
+async def _encoded(lines: Iterator[str]) -> AsyncIterator[bytes]:
+    """Lines in pieces of a size that is worth sending."""
+    while chunk := "".join(islice(lines, 1000)):
+        yield chunk.encode()

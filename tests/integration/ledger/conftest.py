@@ -14,6 +14,7 @@ from ledger import accounts, leases, replacement, runs
 from ledger.accounts import Account
 from ledger.charge import Charge
 from ledger.database import WriterDB
+from ledger.intake import MEMORY, Memory
 from ledger.money import amount
 from ledger.replacement import WindowReport
 from ledger.window import DAY, Span, Window, midnight
@@ -64,6 +65,7 @@ class Desk:
         window: Window | Span,
         charges: Sequence[Charge] | AsyncIterator[Sequence[Charge]],
         at: datetime = READ_AT,
+        memory: Memory = MEMORY,
     ) -> WindowReport:
         window = window if isinstance(window, Window) else Window(window)
         source = batches(charges) if isinstance(charges, Sequence) else charges
@@ -71,7 +73,7 @@ class Desk:
         run = await runs.start(self.db, self.namespace, self.name, "First", at)
         try:
             reading = replacement.Reading(lease, run.id, at, SETTLING)
-            return await replacement.replace(self.db, reading, window, source)
+            return await replacement.replace(self.db, reading, window, source, memory)
         finally:
             await leases.give_back(self.db, lease)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger.charge import Charge
 from ledger.database import WriterDB
 from ledger.errors import InvalidCharge
+from ledger.intake import MEMORY, Memory
 from ledger.window import Window
 from tests.integration.ledger.conftest import READ_AT, START, Desk, charge, days
 from tests.integration.ledger.oracle import Oracle, multiset, sums
@@ -112,6 +113,35 @@ async def test_exact_duplicates_are_told_apart(desk: Desk) -> None:
     assert multiset(await desk.charges()) == multiset(twice[:1])
 
 
+@pytest.mark.parametrize("duplicate", [False, True])
+async def test_a_large_window_is_written_while_it_is_read(desk: Desk, duplicate: bool) -> None:
+    """Into empty days of one month, a window beyond what memory may hold needs no second pass; the same comes out."""
+    lines = [charge(4, f"line {n}", f"{n}.01") for n in range(40)]
+    lines += lines[:1] if duplicate else []
+
+    report = await desk.sync(days(3, 10), lines, memory=Memory(kept=500))
+
+    assert (report.read, report.inserted) == (len(lines), len(lines))
+    assert multiset(await desk.charges()) == multiset(lines)
+    assert await desk.rollup() == sums(lines)
+
+
+async def test_a_large_window_that_breaks_off_leaves_nothing(desk: Desk) -> None:
+    """Also when half of it had been sent to the database already."""
+    lines = [charge(4, f"line {n}", "1") for n in range(40)]
+
+    async def broken() -> AsyncIterator[Sequence[Charge]]:
+        for at in range(0, 40, 2):
+            yield lines[at : at + 2]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await desk.sync(days(3, 10), broken(), memory=Memory(kept=500))
+
+    assert await desk.charges() == []
+    assert await desk.rollup() == {}
+
+
 async def test_an_unpriced_line_is_counted_not_free(desk: Desk) -> None:
     """A charge without a price adds nothing to the sums and one to the unpriced lines."""
     await desk.sync(days(0, 1), [charge(0, "a", None), charge(0, "b", "1")])
@@ -191,13 +221,18 @@ LINES = st.tuples(
 )
 STEPS = st.lists(
     st.tuples(
-        st.integers(0, 5), st.integers(1, 3), st.sampled_from([0, 0, 7]), st.lists(LINES, max_size=12), st.booleans()
+        st.integers(0, 5),
+        st.integers(1, 3),
+        st.sampled_from([0, 0, 7]),
+        st.lists(LINES, max_size=12),
+        st.booleans(),
+        st.sampled_from([MEMORY, Memory(kept=300), Memory(kept=1, lines=1)]),
     ),
     max_size=6,
 )
 
 
-Step = tuple[int, int, int, list[tuple[int, str, str | None, str, int]], bool]
+Step = tuple[int, int, int, list[tuple[int, str, str | None, str, int]], bool, Memory]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -207,7 +242,7 @@ async def test_random_histories_agree_with_the_oracle(writer: WriterDB, steps: l
     desk, oracle = Desk(writer, f"team-{uuid4().hex[:10]}"), Oracle()
     await desk.open()
     at = READ_AT
-    for first, length, hours, lines, crash in steps:
+    for first, length, hours, lines, crash, memory in steps:
         at += timedelta(minutes=1)
         base = days(first, first + length)
         window = type(base)(base.start + timedelta(hours=hours), base.end + timedelta(hours=hours))
@@ -215,9 +250,9 @@ async def test_random_histories_agree_with_the_oracle(writer: WriterDB, steps: l
         inside = [c for c in charges if window.start <= c.charge_period_start < window.end]
         if crash:
             with pytest.raises(ZeroDivisionError):
-                await desk.sync(window, _crashing(inside), at=at)
+                await desk.sync(window, _crashing(inside), at, memory)
         else:
-            await desk.sync(window, inside, at=at)
+            await desk.sync(window, inside, at, memory)
             oracle.replace(window, inside, at)
         assert multiset(await desk.charges()) == multiset(oracle.charges)
         assert await desk.rollup() == sums(oracle.charges)
