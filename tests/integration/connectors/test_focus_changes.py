@@ -127,9 +127,10 @@ class TestChanges:
         await desk.sync()
         assert str(desk.read[0].seen_until) == "2026-01-01 01:00:00+00:00"
 
-    async def test_a_file_without_rows(self, desk: Desk) -> None:
+    @pytest.mark.parametrize("ends", [True, False])
+    async def test_a_file_without_rows(self, desk: Desk, ends: bool) -> None:
         """A file of a header alone is read and holds nothing; filled later, it is read again."""
-        desk.put("a.csv", to_csv([row()]).splitlines(keepends=True)[0])
+        desk.put("a.csv", to_csv([row()]).splitlines(keepends=ends)[0])
         assert await desk.sync() == []
         assert desk.read == []
         desk.put("a.csv", to_csv([row()]))
