@@ -6,7 +6,12 @@ from datetime import timedelta
 
 
 class LedgerError(Exception):
-    """Base of every error the ledger raises on purpose. Its text is fit to be shown to a person."""
+    """Base of every error the ledger raises on purpose. Its text is fit to be shown to a person.
+
+    `reason` is the stable word for conditions and sync runs; docs/reasons.md has a section for each.
+    """
+
+    reason = "LedgerFailed"
 
 
 class RetryLater(LedgerError):
@@ -20,6 +25,8 @@ class RetryLater(LedgerError):
 class DatabaseUnavailable(RetryLater):
     """Postgres cannot be reached, or the connection broke; nothing of the transaction was kept."""
 
+    reason = "DatabaseUnavailable"
+
 
 class TooSlow(LedgerError):
     """A reading statement took longer than it may and was cut off; asking for less may help."""
@@ -28,9 +35,13 @@ class TooSlow(LedgerError):
 class LeaseLost(RetryLater):
     """Another process holds, or took over, the provider's lease; nothing was written."""
 
+    reason = "LeaseLost"
+
 
 class InvalidCharge(LedgerError):
     """A charge breaks a rule of the ledger (a bug of the connector, or nonsense from the vendor)."""
+
+    reason = "InvalidCharge"
 
 
 class NeedsPerson(LedgerError):
@@ -40,9 +51,13 @@ class NeedsPerson(LedgerError):
 class SchemaBehind(NeedsPerson):
     """The database's schema is older or newer than the program; the text says which command mends it."""
 
+    reason = "SchemaBehind"
+
 
 class NotFound(LedgerError):
     """The named thing is not in the ledger."""
+
+    reason = "NotFound"
 
 
 class InvalidQuestion(LedgerError):

@@ -38,6 +38,8 @@ _GIVE_BACK = text("""
 class Busy(RetryLater):
     """Another process holds the lease now."""
 
+    reason = "Busy"
+
 
 _GIVE_BACK_ALL = text("update lease set expires_at = clock_timestamp() where holder = :holder")
 

@@ -18,7 +18,7 @@ MAX_ERROR = 2000
 """Characters kept of an error."""
 
 _ABANDON = text("""
-    update sync_run set outcome = 'Abandoned', finished_at = :now, reason = 'Interrupted',
+    update sync_run set outcome = 'Abandoned', finished_at = :now, reason = :reason,
         error = 'the process that ran it ended before it did'
     where namespace = :namespace and provider = :provider and outcome = 'Running'
 """)
@@ -94,7 +94,7 @@ async def start(db: WriterDB, namespace: str, provider: str, trigger: Trigger, n
     """Begin a run. The caller holds the provider's lease, so a run still open is one whose process died."""
     values = {"namespace": namespace, "provider": provider, "trigger": trigger, "now": now}
     async with db.transaction() as connection:
-        await connection.execute(_ABANDON, values)
+        await connection.execute(_ABANDON, {**values, "reason": "Interrupted"})
         return Run(namespace, provider, (await connection.execute(_START, values)).scalar_one())
 
 

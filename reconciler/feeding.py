@@ -102,8 +102,7 @@ def failure(
 def verdict(error: ReconcilerError | LedgerError) -> Verdict:
     """The conditions that an error leads to."""
     needs_person = isinstance(error, NeedsPerson | LedgerNeedsPerson)
-    reason = getattr(error, "reason", type(error).__name__)
-    return Verdict("False", reason, str(error), progressing=retries(error), stalled=needs_person)
+    return Verdict("False", error.reason, str(error), progressing=retries(error), stalled=needs_person)
 
 
 def retries(error: ReconcilerError | LedgerError | None) -> bool:

@@ -155,7 +155,6 @@ async def under_lease(
 
 async def _note_end(db: WriterDB, lease: Lease, run: Run, ending: Ending, now: datetime) -> None:
     error = ending.error
-    reason = getattr(error, "reason", type(error).__name__) if error is not None else None
-    text = str(error) if error is not None else None
-    await runs.finish(db, run, ending.outcome, now, reason=reason, error=text)
+    reason, said = (error.reason, str(error)) if error is not None else (None, None)
+    await runs.finish(db, run, ending.outcome, now, reason=reason, error=said)
     await leases.give_back(db, lease)

@@ -60,8 +60,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def constants() -> Iterator[tuple[str, bool]]:
-    """Every text constant of the reconciler, and whether it is given as the reason of an error or a condition."""
-    for path in (ROOT / "reconciler").rglob("*.py"):
+    """Every text constant of reconciler and ledger, and whether it is the reason of an error or a condition."""
+    for path in [*(ROOT / "reconciler").rglob("*.py"), *(ROOT / "ledger").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Assign(targets=[ast.Name("reason")], value=ast.Constant(str(value))):
@@ -109,7 +109,7 @@ def test_broken_code_would_be_seen(language: str) -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    """docs/reasons.md has a section for every reason that the reconciler gives, and for none that it does not know."""
+    """docs/reasons.md has a section for every reason that the program gives, and for none that it does not know."""
     explained = set(re.findall(r"^##+ `?(\w+)`?$", (ROOT / "docs/reasons.md").read_text(), re.MULTILINE))
 
     assert {text for text, is_reason in constants() if is_reason} <= explained
