@@ -1,0 +1,90 @@
+"""The reconciler over a cluster: put together, and run until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
+
+import structlog
+
+from ledger import leases
+from ledger.database import WriterDB
+from ledger.errors import LedgerError
+from ledger.reads.health import schema_step
+from reconciler.connectors.http import EgressPolicy
+from reconciler.connectors.registry import connector
+from reconciler.deps import Clock, Deps
+from reconciler.engine import Engine
+from reconciler.kinds.catalogue import kinds
+from reconciler.sources.kubernetes import Access, KubernetesSource
+from reconciler.sources.kubernetes.probes import probes
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the reconciler runs. `probes` is the address of the health endpoints; None for none."""
+
+    access: Access
+    clock: Clock
+    workers: int
+    lease_ttl: timedelta
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    probes: tuple[str, int] | None = None
+
+
+async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
+    """Reconcile what the cluster declares until `stop` is set; then end cleanly, leaving no lease behind.
+
+    Raises NeedsPerson when the cluster cannot be used as it is, and what the watch ended with.
+    """
+    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    known = kinds()
+    source = KubernetesSource(options.access, known, clock=options.clock, instance=socket.gethostname())
+    deps = Deps(
+        db=db,
+        source=source,
+        source_name=options.access.name,
+        connector=connector,
+        kinds=known,
+        clock=options.clock,
+        jitter=random.random,
+        holder=holder,
+        egress=options.egress,
+        lease_ttl=options.lease_ttl,
+    )
+    async with source, _probed(options, source, db) as where:
+        log.info("reconciling", cluster=options.access.name, probes=where)
+        try:
+            await Engine(deps, workers=options.workers).run(stop)
+        finally:
+            await leases.give_back_all(db, holder)
+
+
+@asynccontextmanager
+async def _probed(options: Options, source: KubernetesSource, db: WriterDB) -> AsyncIterator[str | None]:
+    if options.probes is None:
+        yield None
+        return
+
+    async def unready() -> str | None:
+        if not source.watching:
+            return "the watch on the cluster has not begun"
+        try:
+            async with db.transaction() as connection:
+                await schema_step(connection)
+        except LedgerError as error:
+            return str(error)
+        return None
+
+    host, port = options.probes
+    async with probes(host, port, live=source.trouble, ready=unready) as where:
+        yield where

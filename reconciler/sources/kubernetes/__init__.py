@@ -1,0 +1,6 @@
+"""A cluster as a source: kopf lists and watches, `kubernetes.aio` reads and writes."""
+
+from reconciler.sources.kubernetes.access import Access
+from reconciler.sources.kubernetes.source import KubernetesSource
+
+__all__ = ["Access", "KubernetesSource"]

@@ -1,0 +1,249 @@
+"""The source protocol over a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+
+from reconciler.errors import NeedsPerson, ReconcilerError
+from reconciler.kinds.catalogue import Kind
+from reconciler.sources.base import Event, Key, Resource, SecretMissing
+from reconciler.sources.kubernetes.access import Access
+from reconciler.sources.kubernetes.api import Api
+from reconciler.sources.kubernetes.call import ClusterUnavailable, Conflict, Forbidden, Gone, Object
+from reconciler.sources.kubernetes.events import Recorder
+from reconciler.sources.kubernetes.notebook import FINALIZER, Notebook, digest, finalizers
+from reconciler.sources.kubernetes.watch import Watch
+
+log = structlog.get_logger()
+
+TRIES: Final = 6
+"""How often a write is tried when others write to the same object at the same time."""
+
+
+class SecretForbidden(SecretMissing):
+    """The role that Costhook runs with may not read the Secret."""
+
+    reason = "SecretForbidden"
+
+
+class KubernetesSource:
+    """Resources of a cluster. Use it as an async context manager; it watches in between. `instance` names us."""
+
+    def __init__(
+        self, access: Access, known: Mapping[str, Kind], *, clock: Callable[[], datetime], instance: str
+    ) -> None:
+        plurals = {name: kind.plural for name, kind in known.items()}
+        self._access, self._api = access, Api(access, plurals)
+        self._kinds = tuple(plurals)
+        self._notes = Notebook()
+        self._news: asyncio.Queue[Key] = asyncio.Queue()
+        self._recorder = Recorder(self._api, clock, instance)
+        self._watch = Watch(access, plurals, self._hear, self._listed)
+        self._ended: asyncio.Future[None] | None = None
+        self._takings: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Make sure that the cluster has our kinds and lets us see them, then watch. Raises ReconcilerError."""
+        await self._api.__aenter__()
+        try:
+            await self._check()
+        except BaseException:
+            await self._api.__aexit__(None, None, None)
+            raise
+        self._ended = self._watch.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for taking in self._takings:
+            taking.cancel()
+        await self._watch.stop()
+        await self._api.__aexit__(kind, error, trace)
+
+    async def changes(self) -> AsyncIterator[Key]:
+        """Every key, then each that changed, went, or whose Secret changed. Ends with the watch, by its error."""
+        assert self._ended is not None
+        while True:
+            news = asyncio.ensure_future(self._news.get())
+            try:
+                await asyncio.wait((news, self._ended), return_when=asyncio.FIRST_COMPLETED)
+                if not news.done():
+                    self._ended.result()
+                    return
+                yield news.result()
+            finally:
+                news.cancel()
+
+    async def get(self, key: Key) -> Resource | None:
+        """The resource as it is now. One whose data is to go with it is held back here, before any is written."""
+        found = await self._api.read(key)
+        if found is not None:
+            found = await self._guard(key, found)
+        if found is None:
+            self._notes.forget(key)
+            return None
+        self._notes.note(key, found)
+        return resource(key, found)
+
+    def unreadable(self, place: str | None) -> bool:
+        """Never: an API server answers, or it does not and `get` raises."""
+        return False
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
+        try:
+            return await self._api.secret(namespace, name)
+        except Gone:
+            raise SecretMissing(f"there is no Secret {name} in namespace {namespace}") from None
+        except Forbidden as error:
+            raise SecretForbidden(str(error)) from None
+
+    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+        """Replace the status whole, as long as the object is the one that was reconciled."""
+        note = self._notes[key]
+        if note is None:
+            return
+        uid, version, before = note.uid, note.version, note.status
+        note.status, note.writing = digest(status), note.writing + 1
+        try:
+            written = await self._write(key, uid, version, [{"op": "add", "path": "/status", "value": status}])
+        except ReconcilerError:
+            note.status = before
+            raise
+        finally:
+            note.writing -= 1
+        self._wrote(key, written)
+
+    async def record_event(self, key: Key, event: Event) -> None:
+        """Tell the event; one that cannot be told is logged, for nothing depends on it."""
+        note = self._notes[key]
+        if note is None:
+            return
+        try:
+            await self._recorder.record(key, note.uid, event)
+        except ReconcilerError as error:
+            log.warning("event not recorded", key=str(key), reason=event.reason, error=str(error))
+
+    async def release(self, key: Key) -> None:
+        """Its data is gone: take our finalizer away."""
+        found = await self._api.read(key)
+        while found is not None and FINALIZER in finalizers(found):
+            found = await self._change_finalizers(key, found, held=False)
+
+    @property
+    def watching(self) -> bool:
+        """Whether changes are noticed by now."""
+        return self._watch.watching
+
+    async def trouble(self) -> str | None:
+        """Why the source is not to be relied on; None while it is."""
+        return await self._watch.trouble()
+
+    async def _check(self) -> None:
+        scope = self._access.namespaces[0] if self._access.namespaces else None
+        for kind in self._kinds:
+            try:
+                await self._api.names(kind, scope)
+            except Gone:
+                raise NeedsPerson(
+                    f"the cluster does not know the kind {kind}; `kubectl apply --server-side -f crds/`, or install "
+                    "the chart, which brings the CRDs",
+                    reason="NoKinds",
+                ) from None
+
+    def _hear(self, type_: str | None, kind: str, found: Object) -> None:
+        meta = found["metadata"]
+        if kind == "Secret":
+            for key in self._notes.users(meta["namespace"], meta["name"]):
+                self._news.put_nowait(key)
+            return
+        key = Key(kind, meta["namespace"], meta["name"])
+        if type_ == "DELETED":
+            self._notes.forget(key)
+            self._news.put_nowait(key)
+        elif self._notes.heard(key, found):
+            self._news.put_nowait(key)
+
+    def _listed(self, kind: str, namespace: str | None) -> None:
+        """The watch had a gap: look for what went unseen meanwhile."""
+        taking = asyncio.ensure_future(self._take_stock(kind, namespace))
+        self._takings.add(taking)
+        taking.add_done_callback(self._takings.discard)
+
+    async def _take_stock(self, kind: str, namespace: str | None) -> None:
+        known = {key for key in self._notes if key.kind == kind and namespace in (None, key.namespace)}
+        for wait in (0.0, 1.0, 5.0, 30.0):
+            await asyncio.sleep(wait)
+            try:
+                there = set(await self._api.names(kind, namespace))
+            except ClusterUnavailable:
+                continue
+            for key in known - there:
+                self._news.put_nowait(key)
+            return
+
+    async def _guard(self, key: Key, found: Object | None) -> Object | None:
+        """Have our finalizer on the object exactly while its data is to go with it."""
+        while found is not None and not _is_going(found):
+            wanted = found.get("spec", {}).get("deletionPolicy") == "Delete"
+            if wanted == (FINALIZER in finalizers(found)):
+                break
+            found = await self._change_finalizers(key, found, held=wanted)
+        return found
+
+    async def _change_finalizers(self, key: Key, found: Object, *, held: bool) -> Object | None:
+        others = [name for name in finalizers(found) if name != FINALIZER]
+        change = {"op": "add", "path": "/metadata/finalizers", "value": [*others, *([FINALIZER] if held else [])]}
+        try:
+            changed = await self._api.patch(key, found["metadata"]["resourceVersion"], [change])
+        except Conflict:
+            return await self._api.read(key)
+        except Gone:
+            return None
+        self._wrote(key, changed)
+        return changed
+
+    async def _write(self, key: Key, uid: str, version: str, changes: list[Object]) -> Object | None:
+        """Write the status, against other writers; None when the object went, or another took its name."""
+        for _ in range(TRIES):
+            try:
+                return await self._api.patch(key, version, changes, status=True)
+            except Gone:
+                return None
+            except Conflict:
+                found = await self._api.read(key)
+                if found is None or found["metadata"]["uid"] != uid:
+                    return None
+                version = found["metadata"]["resourceVersion"]
+        raise ClusterUnavailable(f"other writers keep changing the {key}; its status is written when they let go")
+
+    def _wrote(self, key: Key, written: Object | None) -> None:
+        note = self._notes[key]
+        if written is not None and note is not None and note.uid == written["metadata"]["uid"]:
+            note.version = written["metadata"]["resourceVersion"]
+            note.written.append(note.version)
+
+
+def resource(key: Key, found: Object) -> Resource:
+    """An object as the reconcile functions know it."""
+    meta = found["metadata"]
+    return Resource(
+        key=key,
+        uid=meta["uid"],
+        generation=meta["generation"],
+        spec=found.get("spec") or {},
+        labels=meta.get("labels") or {},
+        annotations=meta.get("annotations") or {},
+        deleting=_is_going(found),
+        status=found.get("status") or {},
+    )
+
+
+def _is_going(found: Object) -> bool:
+    return "deletionTimestamp" in found["metadata"]
