@@ -68,6 +68,10 @@ class Money(Block):
     currency: str = Field(description="ISO 4217 code.", max_length=3)
 
 
+DeletionPolicy = Literal["Retain", "Delete"]
+"""What becomes of the charges when the resource that brought them goes."""
+
+
 def listed_by(key: str) -> dict[str, Any]:
     """For Field(json_schema_extra=...): Kubernetes merges the list item by item, by the field `key`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ledger.charge import ChargeCategory
 from ledger.recurrence import Recurrence, Spread
-from reconciler.kinds.base import Block, listed_by
+from reconciler.kinds.base import Block, DeletionPolicy, listed_by
 from reconciler.kinds.forms import SUBDOMAIN, Amount, Currency, Day, Form
 from reconciler.kinds.rules import Rule
 
@@ -109,4 +109,9 @@ class ManualCostSpec(Block):
         min_length=1,
         max_length=256,
         json_schema_extra=listed_by("name"),
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default="Retain",
+        description="What happens to the charges when the resource is deleted: Retain keeps them, Delete removes them "
+        "and their history for good.",
     )

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, JsonValue, create_model
 
 from reconciler.connectors.base import Connector
 from reconciler.connectors.registry import BUILT_IN, connectors
-from reconciler.kinds.base import Block, SecretRef, Status
+from reconciler.kinds.base import Block, DeletionPolicy, SecretRef, Status
 from reconciler.kinds.durations import PATTERN, seconds_in_cel
 from reconciler.kinds.forms import Duration, Form
 from reconciler.kinds.rules import Rule
@@ -84,7 +84,7 @@ class ProviderSpec(Block):
         "the connector's own default if absent.",
     )
     suspend: bool = Field(default=False, description="true stops syncing; what was read stays and is shown.")
-    deletion_policy: Literal["Retain", "Delete"] = Field(
+    deletion_policy: DeletionPolicy = Field(
         default="Retain",
         description="What happens to the charges when the resource is deleted: Retain keeps them, Delete removes them "
         "and their history for good.",

@@ -91,7 +91,6 @@ _SHAPES: Final = {
     "dict_type": "write fields here: name: value",
     "float_type": "write a number, without quotes",
     "greater_than_equal": "write {ge} or more",
-    "int_from_float": "write a whole number",
     "int_type": "write a whole number, without quotes",
     "less_than_equal": "write {le} or less",
     "list_type": "write a list here, each item after a dash",

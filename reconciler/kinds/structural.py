@@ -58,15 +58,17 @@ def structural(model: type[BaseModel]) -> Schema:
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:
-    """A copy of `value` as an API server stores it: defaults filled in, also in place of nulls."""
+    """A copy of `value` as an API server stores it: without the nulls of fields that it knows, defaults filled in."""
     if isinstance(value, Mapping):
         properties: Mapping[str, Schema] = schema.get("properties", {})
-        given = {name: inner for name, inner in value.items() if not _defaulted(properties, name, inner)}
+        given = {name: inner for name, inner in value.items() if inner is not None or name not in properties}
         missing = {name: s["default"] for name, s in properties.items() if "default" in s and name not in given}
         inner = {name: with_defaults(properties.get(name, {}), item) for name, item in given.items()}
         return {**inner, **copy.deepcopy(missing)}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [with_defaults(schema.get("items", {}), item) for item in value]
+    if schema.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of number
     return value
 
 
@@ -93,10 +95,6 @@ def _unfit_fields(schema: Schema, value: Mapping[str, Any], path: Path) -> Itera
     for name, item in value.items():
         inner = schema.get("properties", {}).get(name, schema.get("additionalProperties", {}))
         yield from unfit(inner, item, (*path, name))
-
-
-def _defaulted(properties: Mapping[str, Schema], name: str, value: Any) -> bool:
-    return value is None and "default" in properties.get(name, {})
 
 
 def _convert(drawn: Mapping[str, Any], defs: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

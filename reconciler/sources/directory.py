@@ -47,7 +47,7 @@ class DirectorySource:
     async def __aenter__(self) -> Self:
         """Look once, having begun to watch. Raises NeedsPerson."""
         if not self.root.is_dir():
-            raise NeedsPerson(f"there is no folder {self.root}; make it, or name another", reason="NoFolder")
+            raise NeedsPerson(f"there is no folder {self.root}; make it, or name another")
         self._watching = asyncio.create_task(self._watch(), name=f"watch {self.root.name}")
         await asyncio.sleep(0)  # from here on edits are noticed
         await self._take()

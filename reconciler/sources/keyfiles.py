@@ -57,14 +57,12 @@ def _value(root: Path, path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise NeedsPerson(f"{place} is larger than 1 MB, which no Secret may be", reason="SecretUnreadable")
+            raise NeedsPerson(f"{place} is larger than 1 MB, which no Secret may be", reason="InvalidSecret")
         return content.decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        raise NeedsPerson(f"{place} cannot be read: {error.strerror}", reason="SecretUnreadable") from None
+        raise NeedsPerson(f"{place} cannot be read: {error.strerror}", reason="InvalidSecret") from None
     except UnicodeDecodeError:
-        raise NeedsPerson(
-            f"{place} is not UTF-8 text; save the credential as text", reason="SecretUnreadable"
-        ) from None
+        raise NeedsPerson(f"{place} is not UTF-8 text; save the credential as text", reason="InvalidSecret") from None
 
 
 def _named(name: str) -> bool:

@@ -61,6 +61,7 @@ def test_an_entry_is_one_purchase_unless_it_says_otherwise() -> None:
     (found,) = spec.entries
 
     assert (found.recurrence, found.spread, found.charge_category, found.end) == ("None", "Whole", "Purchase", None)
+    assert spec.deletion_policy == "Retain"
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,11 @@ def test_what_a_crd_has_no_words_for_is_refused_by_name(model: type[BaseModel], 
 
 
 def test_defaults_are_filled_in_as_an_api_server_does() -> None:
-    """Missing fields and nulls take the default, deep inside too; blocks that are absent stay absent."""
+    """Missing fields and nulls take the default or stay absent, deep inside too; what is unknown is left alone."""
     schema = structural(Outer)
 
     assert with_defaults(schema, {"name": "x", "kind": None}) == {"name": "x", "kind": "only", "wait": "1d12h"}
+    assert with_defaults(schema, {"name": None, "x": None}) == {"kind": "only", "wait": "1d12h", "x": None}
     assert with_defaults(schema, {"inner": {"size": 1}})["inner"] == {"size": 1, "note": "none"}
     assert with_defaults({"items": schema}, [{}])[0]["kind"] == "only"
 
@@ -121,7 +122,7 @@ def test_defaults_never_change_what_was_given() -> None:
         ({"names": ["x", "y" * 2049]}, Fault(("names", 1), "longer than 2048 characters")),
         ({"counts": dict.fromkeys(map(str, range(65)), 1)}, Fault(("counts",), "more than 64 fields")),
         ({"counts": {"a": None}}, Fault(("counts", "a"), "empty; give it a value or leave the line out")),
-        ({"inner": None}, Fault(("inner",), "empty; give it a value or leave the line out")),
+        ({"names": [None]}, Fault(("names", 0), "empty; give it a value or leave the line out")),
     ],
 )
 def test_bounds_that_models_leave_open_hold_here_as_on_an_api_server(value: Any, fault: Fault) -> None:
