@@ -116,6 +116,9 @@ def test_a_resource_without_entries_says_nothing() -> None:
 
 def test_a_list_of_bad_entries_is_not_called_empty() -> None:
     """What is wrong with the entries is told, and nothing that follows from it."""
+    assert told({"currency": "USD", "entries": [None]}) == {
+        "entries[0]": "empty; give it a value or leave the line out"
+    }
     assert list(told(costs({"name": "x"}))) == ["entries[0].start", "entries[0].amount", "entries[0].serviceName"]
 
 

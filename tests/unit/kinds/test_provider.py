@@ -133,6 +133,11 @@ def test_all_mistakes_are_told_at_once() -> None:
             "unknown field; did you mean files?",
         ),
         ({"type": "listed", "listed": {"files": ["x" * 2049]}}, "listed.files[0]", "longer than 2048 characters"),
+        (
+            {"type": "listed", "listed": {"files": [None]}},
+            "listed.files[0]",
+            "empty; give it a value or leave the line out",
+        ),
         ({"type": "listed", "listed": {"files": [1]}}, "listed.files[0]", 'read as a number; write it in quotes: "1"'),
         (
             {"type": "keyed", **KEY, "settings": {}},

@@ -81,9 +81,14 @@ class Nested(BaseModel):
     pairs: list[Pair]
 
 
+class Odd(BaseModel):
+    value: str = Field(default=object())  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
+        (Odd, "not JSON serializable"),
         (Either, "Either.value is one of several types; a CRD wants one"),
         (Pair, "Pair.value uses prefixItems"),
         (Nested, "Nested.pairs.items.value uses prefixItems"),

@@ -123,6 +123,7 @@ async def test_what_a_broken_file_declares_is_not_gone_after_a_restart(tmp_path:
     write(tmp_path / "y.yaml", provider("b"))
     async with source_over(tmp_path) as source:
         assert await source.get(A) is None
+        assert source.problems_of(A) == ()
         assert source.unreadable("in/x.yaml:7")
         assert not source.unreadable("y.yaml:1")
         assert not source.unreadable("gone.yaml:1")
@@ -171,6 +172,15 @@ async def test_a_key_file_that_is_no_text_needs_a_person(tmp_path: Path, content
     path.write_bytes(content)
     async with source_over(tmp_path) as source:
         with pytest.raises(NeedsPerson, match=f"secrets/key/apiKey is {said}"):
+            await source.read_secret("default", "key")
+
+
+async def test_a_key_file_that_may_not_be_read_needs_a_person(tmp_path: Path) -> None:
+    """What the system refuses is told by file."""
+    (tmp_path / "secrets/key").mkdir(parents=True)
+    (tmp_path / "secrets/key/apiKey").symlink_to("/proc/self/mem")  # a file that even root cannot read from its start
+    async with source_over(tmp_path) as source:
+        with pytest.raises(NeedsPerson, match="secrets/key/apiKey cannot be read: Input/output error"):
             await source.read_secret("default", "key")
 
 
