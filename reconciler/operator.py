@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,27 +19,49 @@ from ledger import leases
 from ledger.database import WriterDB
 from ledger.errors import LedgerError
 from ledger.reads.health import schema_step
+from ledger.settings import LISTEN, InvalidSetting
 from reconciler.connectors.http import EgressPolicy
 from reconciler.connectors.registry import connector
 from reconciler.deps import Clock, Deps
 from reconciler.engine import Engine
 from reconciler.kinds.catalogue import kinds
-from reconciler.sources.kubernetes import Access, KubernetesSource
+from reconciler.sources.kubernetes import Access, KubernetesSource, released
 from reconciler.sources.kubernetes.probes import probes
 
 log = structlog.get_logger()
 
 
+__all__ = ["Access", "Health", "Options", "let_go", "operate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Where probes are answered."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def at(cls, address: str | None) -> Health | None:
+        """From HOST:PORT; None where nothing is said. Raises InvalidSetting."""
+        if address is None:
+            return None
+        if re.fullmatch(LISTEN, address) is None:
+            raise InvalidSetting("--probes: write HOST:PORT, such as 127.0.0.1:8081 or [::]:8081")
+        host, _, port = address.rpartition(":")
+        return cls(host.strip("[]"), int(port))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How the reconciler runs. `probes` is the address of the health endpoints; None for none."""
+    """How the reconciler runs. `health` of None answers no probes."""
 
     access: Access
     clock: Clock
     workers: int
     lease_ttl: timedelta
     egress: EgressPolicy = field(default_factory=EgressPolicy)
-    probes: tuple[str, int] | None = None
+    health: Health | None = None
 
 
 async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
@@ -69,9 +92,15 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
             await leases.give_back_all(db, holder)
 
 
+async def let_go(access: Access) -> None:
+    """Take our finalizer off everything, so that nothing waits for a reconciler that is no more."""
+    for key in await released(access, kinds()):
+        log.warning("not held back any more; its data stays in the ledger", key=str(key))
+
+
 @asynccontextmanager
 async def _probed(options: Options, source: KubernetesSource, db: WriterDB) -> AsyncIterator[str | None]:
-    if options.probes is None:
+    if options.health is None:
         yield None
         return
 
@@ -85,6 +114,5 @@ async def _probed(options: Options, source: KubernetesSource, db: WriterDB) -> A
             return str(error)
         return None
 
-    host, port = options.probes
-    async with probes(host, port, live=source.trouble, ready=unready) as where:
+    async with probes(options.health.host, options.health.port, live=source.trouble, ready=unready) as where:
         yield where

@@ -11,8 +11,6 @@ from typing import Any
 from reconciler.sources.base import REQUESTED_AT, Key
 from reconciler.sources.kubernetes.call import Object
 
-FINALIZER = "costhook.io/data"
-"""Keeps a resource with `deletionPolicy: Delete` until its data is removed."""
 _ECHOES = 4
 
 
@@ -97,10 +95,6 @@ class Notebook:
 def digest(status: Mapping[str, Any]) -> int:
     """A short stand-in for a status."""
     return hash(json.dumps(status, sort_keys=True))
-
-
-def finalizers(found: Object) -> list[str]:
-    return list(found["metadata"].get("finalizers") or ())
 
 
 def _mark(found: Object) -> tuple[Any, ...]:

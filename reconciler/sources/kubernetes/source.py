@@ -13,11 +13,12 @@ import structlog
 from reconciler.errors import NeedsPerson, ReconcilerError
 from reconciler.kinds.catalogue import Kind
 from reconciler.sources.base import Event, Key, Resource, SecretMissing
+from reconciler.sources.kubernetes import holding
 from reconciler.sources.kubernetes.access import Access
 from reconciler.sources.kubernetes.api import Api
 from reconciler.sources.kubernetes.call import ClusterUnavailable, Conflict, Forbidden, Gone, Object
 from reconciler.sources.kubernetes.events import Recorder
-from reconciler.sources.kubernetes.notebook import FINALIZER, Notebook, digest, finalizers
+from reconciler.sources.kubernetes.notebook import Notebook, digest
 from reconciler.sources.kubernetes.watch import Watch
 
 log = structlog.get_logger()
@@ -132,9 +133,7 @@ class KubernetesSource:
 
     async def release(self, key: Key) -> None:
         """Its data is gone: take our finalizer away."""
-        found = await self._api.read(key)
-        while found is not None and FINALIZER in finalizers(found):
-            found = await self._change_finalizers(key, found, held=False)
+        await holding.let_go(self._api, key)
 
     @property
     def watching(self) -> bool:
@@ -189,25 +188,9 @@ class KubernetesSource:
             return
 
     async def _guard(self, key: Key, found: Object | None) -> Object | None:
-        """Have our finalizer on the object exactly while its data is to go with it."""
-        while found is not None and not _is_going(found):
-            wanted = found.get("spec", {}).get("deletionPolicy") == "Delete"
-            if wanted == (FINALIZER in finalizers(found)):
-                break
-            found = await self._change_finalizers(key, found, held=wanted)
+        while found is not None and not holding.is_rightly_held(found):
+            found = await holding.change(self._api, key, found, held=not holding.is_held(found))
         return found
-
-    async def _change_finalizers(self, key: Key, found: Object, *, held: bool) -> Object | None:
-        others = [name for name in finalizers(found) if name != FINALIZER]
-        change = {"op": "add", "path": "/metadata/finalizers", "value": [*others, *([FINALIZER] if held else [])]}
-        try:
-            changed = await self._api.patch(key, found["metadata"]["resourceVersion"], [change])
-        except Conflict:
-            return await self._api.read(key)
-        except Gone:
-            return None
-        self._wrote(key, changed)
-        return changed
 
     async def _write(self, key: Key, uid: str, version: str, changes: list[Object]) -> Object | None:
         """Write the status, against other writers; None when the object went, or another took its name."""
@@ -240,10 +223,6 @@ def resource(key: Key, found: Object) -> Resource:
         spec=found.get("spec") or {},
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
-        deleting=_is_going(found),
+        deleting=holding.is_going(found),
         status=found.get("status") or {},
     )
-
-
-def _is_going(found: Object) -> bool:
-    return "deletionTimestamp" in found["metadata"]
