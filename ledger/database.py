@@ -23,6 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ledger.errors import DatabaseUnavailable, LedgerError, NeedsPerson, TooSlow
 
+Connection = AsyncConnection
+"""What a transaction gives; the rooms that may not know Postgres name its type by this."""
+
 ALL_NAMESPACES: Final = "*"
 _TOO_SLOW: Final = "this took too long to find out; ask for a shorter period or for less detail"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")

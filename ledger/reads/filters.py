@@ -57,20 +57,26 @@ class ChargeFilter:
     def document(self) -> dict[str, Any]:
         """What is asked, as JSON values under the names of the fields."""
         stated: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name, value in self._stated():
             if isinstance(value, ChargeFilter):
                 stated["not"] = value.document()
-            elif value not in (None, ()):
-                stated[_camel(field.name)] = [
+            else:
+                stated[_camel(name)] = [
                     {"key": held.key, "values": held.values} if isinstance(held, Match) else held for held in value
                 ]
         return stated
 
     def asked(self) -> set[str]:
         """Names of the fields that restrict anything, those of `none_of` included."""
-        names = {field.name for field in fields(self) if getattr(self, field.name) not in (None, ())}
+        names = {name for name, _ in self._stated()}
         return names | (self.none_of.asked() if self.none_of else set())
+
+    def _stated(self) -> Iterator[tuple[str, Any]]:
+        """Fields that restrict anything. An empty list of values does: it matches nothing."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and (value or field.name not in ("labels", "tags")):
+                yield field.name, value
 
 
 EVERYTHING: Final = ChargeFilter()

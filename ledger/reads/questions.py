@@ -80,9 +80,6 @@ class CostQuestion:
             raise InvalidQuestion(f"group by at most {MAX_GROUPS} different things", "groupBy")
         if not 1 <= self.top <= MAX_TOP:
             raise InvalidQuestion(f"top is between 1 and {MAX_TOP}", "top")
-        days = (self.period.after_last - self.period.first).days
-        if self.granularity is not Granularity.TOTAL and days > 366 * MAX_BUCKETS // 3:
-            raise InvalidQuestion("the period is too long to be cut into buckets; ask for less of it", "period")
         buckets = len(self.period.buckets(self.granularity))
         if buckets > MAX_BUCKETS:
             raise InvalidQuestion(

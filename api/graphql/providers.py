@@ -1,0 +1,170 @@
+"""Providers: types and resolvers."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+import strawberry
+
+from api.graphql.context import Resolving
+from api.graphql.inputs import LabelMatch, matches, text, texts
+from api.graphql.paging import Connection, connection_of, page_size, read_cursor, write_cursor
+from api.graphql.runs import SyncRun, page_of_runs, run_of
+from api.graphql.scalars import BigInt, Document
+from ledger.reads import providers as reading
+from ledger.reads.runs import RunFilter
+
+
+@strawberry.enum
+class ConditionStatus(Enum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@strawberry.enum(description="The kind of resource that declares it.")
+class ProviderKind(Enum):
+    PROVIDER = "Provider"
+    MANUAL_COST = "ManualCost"
+
+
+@strawberry.type(description="A condition as Kubernetes has them: Ready, Reconciling, Stalled.")
+class Condition:
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str
+    last_transition_time: datetime | None
+
+
+@strawberry.type
+class Money:
+    amount: Decimal
+    currency: str
+
+
+@strawberry.input(description="Every list means any of; several fields mean all of.")
+class ProviderFilter:
+    namespaces: list[str] | None = None
+    names: list[str] | None = None
+    types: list[str] | None = None
+    labels: list[LabelMatch] | None = None
+    ready: bool | None = None
+    suspended: bool | None = None
+    removed: bool | None = strawberry.field(
+        default=False, description="Providers whose resource is gone; null shows them with the others."
+    )
+
+    def meant(self) -> reading.ProviderFilter:
+        lists = {
+            name: None if (given := getattr(self, name)) is None else texts(given, name)
+            for name in ("namespaces", "names", "types")
+        }
+        return reading.ProviderFilter(
+            **lists,
+            labels=matches(self.labels, "labels"),
+            ready=self.ready,
+            suspended=self.suspended,
+            removed=self.removed,
+        )
+
+
+@strawberry.type(description="A vendor account that is synced, or costs that were declared by hand.")
+class Provider:
+    id: strawberry.ID
+    namespace: str
+    name: str
+    kind: ProviderKind
+    type: str
+    labels: Document
+    suspended: bool
+    removed: bool = strawberry.field(description="Its resource is gone; what it cost stays known.")
+    conditions: list[Condition]
+    place: str | None = strawberry.field(description="File and line of its manifest; null in a cluster.")
+    complete_through: date | None = strawberry.field(description="The last day through which its data is whole.")
+    last_sync_time: datetime | None = strawberry.field(description="End of the last sync that succeeded.")
+    next_sync_time: datetime | None
+
+    async def month_costs(self, info: Resolving) -> list[Money]:
+        held = await info.context.month_costs.load((self.namespace, self.name))
+        return [Money(amount=cost.amount, currency=cost.currency) for cost in held]
+
+    async def unpriced(self, info: Resolving) -> BigInt:
+        held = await info.context.month_costs.load((self.namespace, self.name))
+        return BigInt(sum(cost.unpriced for cost in held))
+
+    async def running(self, info: Resolving) -> SyncRun | None:
+        run = await info.context.running.load((self.namespace, self.name))
+        return None if run is None else run_of(run)
+
+    async def runs(self, info: Resolving, first: int = 10, after: str | None = None) -> Connection[SyncRun]:
+        return await page_of_runs(info, RunFilter(namespace=self.namespace, provider=self.name), first, after)
+
+    month_to_date: list[Money] = strawberry.field(
+        resolver=month_costs, description="Billed cost from the first of this UTC month through today, per currency."
+    )
+    unpriced_lines: BigInt = strawberry.field(
+        resolver=unpriced, description="Charges of the same days that have no billed cost."
+    )
+    running_sync: SyncRun | None = strawberry.field(resolver=running)
+    sync_runs: Connection[SyncRun] = strawberry.field(resolver=runs, description="Its syncs, newest first.")
+
+
+async def providers(
+    info: Resolving,
+    *,
+    filter: ProviderFilter | None = None,  # noqa: A002  # the schema's word
+    first: int = 50,
+    after: str | None = None,
+) -> Connection[Provider]:
+    chosen = (filter or ProviderFilter()).meant()
+    wanted = page_size(first)
+    parts = read_cursor(after, "providers", (str, str, str))
+    place = None if parts is None else (parts[0], parts[1], parts[2])
+    async with info.context.ledger() as connection:
+        rows = await reading.providers(connection, chosen, first=wanted + 1, after=place)
+
+    async def count() -> int:
+        async with info.context.ledger() as connection:
+            return await reading.count_providers(connection, chosen)
+
+    return connection_of(rows, wanted, after, _provider, lambda row: write_cursor("providers", _place(row)), count)
+
+
+async def provider(info: Resolving, *, namespace: str, name: str) -> Provider | None:
+    async with info.context.ledger() as connection:
+        found = await reading.provider(connection, text(namespace, "namespace"), text(name, "name"))
+    return None if found is None else _provider(found)
+
+
+def _place(row: reading.Provider) -> tuple[str, str, str]:
+    return (row.namespace, row.name, row.kind)
+
+
+def _provider(row: reading.Provider) -> Provider:
+    return Provider(
+        id=strawberry.ID(write_cursor("Provider", _place(row))),
+        namespace=row.namespace,
+        name=row.name,
+        kind=ProviderKind(row.kind),
+        type=row.type,
+        labels=Document(row.labels),
+        suspended=row.suspended,
+        removed=row.removed,
+        conditions=[
+            Condition(
+                type=held.type,
+                status=ConditionStatus(held.status),
+                reason=held.reason,
+                message=held.message,
+                last_transition_time=held.last_transition_time,
+            )
+            for held in row.conditions
+        ],
+        place=row.place,
+        complete_through=row.complete_through,
+        last_sync_time=row.last_sync_at,
+        next_sync_time=row.next_sync_at,
+    )

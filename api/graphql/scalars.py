@@ -1,0 +1,89 @@
+"""How values travel: decimals and times as text without loss, days as dates, large counts as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Final, NewType
+
+import strawberry
+from strawberry.scalars import JSON
+from strawberry.types.scalar import ScalarDefinition
+
+from ledger.money import plain
+
+BigInt = NewType("BigInt", int)
+Document = NewType("Document", object)
+
+
+def _decimal(value: object) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"a {type(value).__name__} is no Decimal")
+    return plain(value)
+
+
+def _moment(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"a {type(value).__name__} is no time")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parse_moment(value: object) -> datetime:
+    wanted = "a time with its zone, such as 2026-11-21T12:00:00Z"
+    try:
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if parsed is not None and parsed.tzinfo is not None and "T" in value.upper():  # type: ignore[attr-defined]
+            return parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"not {wanted}")
+
+
+def _parse_day(value: object) -> date:
+    try:
+        if isinstance(value, str) and len(value) == len("2026-11-21"):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("not a day such as 2026-11-21")
+
+
+def _refuse(_value: object) -> Any:
+    raise ValueError("this is only given, never taken")
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"a {type(value).__name__} is no count")
+    return value
+
+
+SCALARS: Final[Mapping[object, ScalarDefinition]] = {
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="Exact decimal in plain notation, as a string.",
+        serialize=_decimal,
+        parse_value=_refuse,
+    ),
+    date: strawberry.scalar(
+        name="Date", description="UTC calendar day.", serialize=date.isoformat, parse_value=_parse_day
+    ),
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="Instant as YYYY-MM-DDTHH:MM:SSZ; other zones are understood, none is not.",
+        serialize=_moment,
+        parse_value=_parse_moment,
+    ),
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="Whole number that may be larger than 32 bits.",
+        serialize=_count,
+        parse_value=_refuse,
+    ),
+    Document: strawberry.scalar(
+        name="JSON", description="Any JSON value.", serialize=lambda value: value, parse_value=_refuse
+    ),
+}
+
+__all__ = ["JSON", "SCALARS", "BigInt", "Document"]

@@ -1,0 +1,32 @@
+"""Who asks, and what they may see and do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Scope = Literal["read", "sync", "export", "metrics"]
+"""What a caller may do: read costs, ask for and cancel syncs, take files, scrape metrics."""
+
+SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose identity is proven. `namespaces` of None means all of them."""
+
+    name: str
+    """As logs and the audit log show it; never a credential."""
+    kind: Literal["local", "token", "jwt"]
+    namespaces: frozenset[str] | None
+    scopes: frozenset[str]
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
+    def sees(self, namespace: str) -> bool:
+        return self.namespaces is None or namespace in self.namespaces
+
+
+LOCAL: Final = Principal("local", "local", None, SCOPES)
+"""Whoever sits at this machine, where the API listens to it alone."""
