@@ -109,7 +109,7 @@ class ProviderStatus(Status):
 
     account: Account | None = Field(default=None, description="The vendor's account that the credential opens.")
     unpriced_lines: int | None = Field(
-        default=None, description="Lines of this UTC month without a known price; no amount includes them.", ge=0
+        default=None, description="Lines without a known price; no amount includes them.", ge=0
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -79,9 +80,12 @@ class DirectorySource:
         return sorted(self._state.held)
 
     async def get(self, key: Key) -> Resource | None:
-        """The resource as it was last good; as it is written where it never was."""
+        """The resource as it was last good; as it is written where it never was.
+
+        Its generation is left to the ledger, whose count outlives this process.
+        """
         held = self._state.held.get(key)
-        return held.resource if held is not None else None
+        return replace(held.resource, generation=0) if held is not None else None
 
     def problems(self) -> Mapping[str, Sequence[Problem]]:
         """What is wrong now, by file."""
