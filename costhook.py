@@ -1,0 +1,385 @@
+"""Costhook's command: the one place that knows both sides, and puts them together.
+
+Libraries that take long to import are imported where they are used, so that `costhook --help` answers at once.
+The commands that only read are in api.terminal.commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.terminal.commands import reading
+from api.terminal.opening import in_force, now, reader, show
+from api.terminal.options import Folder, From, Json, Listen, Namespace, StateDir, To, Url
+from ledger.errors import InvalidQuestion, LedgerError, NeedsPerson
+from ledger.state import Memory, State
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from api.settings import ConnectorInfo
+    from ledger.database import ReaderDB
+    from ledger.runs import Request
+    from ledger.settings import Settings
+    from reconciler.host import Host
+    from reconciler.operator import Access, Health
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def costhook(
+    _debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit")] = False,
+) -> None:
+    """One trustworthy ledger of what a team spends on AI, SaaS and cloud vendors.
+
+    Begin with `costhook up DIR`, where DIR holds manifests. Every command works whether or not `up` runs. Exit
+    codes: 0; 1 when something is not Ready, not found or failed; 2 when the command was called wrongly.
+    """
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"costhook {version_of('costhook')}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    directory: Folder,
+    once: Annotated[bool, typer.Option("--once", help="Sync everything once and exit")] = False,
+    as_json: Json = False,
+    state: StateDir = None,
+    listen: Listen = None,
+    database_url: Url = None,
+) -> None:
+    """Sync what the manifests in DIR declare, show it, serve the API, and watch for changes until Ctrl-C.
+
+    With `--once` the exit code is 0 only when everything that is not suspended is Ready.
+
+    Examples: `costhook up examples/quickstart`, `costhook up . --once --json`
+    """
+    from migrations.ready import ready
+
+    settings = in_force(state=state, listen=listen, database_url=database_url)
+    home = State(settings.state)
+    memory = Memory(str(directory.resolve()), os.getpid(), settings.listen, own_database=settings.url() is None)
+    with home.held(), ready(settings, make=True) as url:
+        home.remember(memory)
+        raise typer.Exit(asyncio.run(_up(settings, url, directory, once=once, as_json=as_json)))
+
+
+@app.command()
+def check(directory: Folder, as_json: Json = False) -> None:
+    """Check the manifests in DIR without asking anybody: fields, types, names, connectors, Secrets.
+
+    Each problem is one line, `file:line path: what to do`; the exit code is 1 if there is any.
+
+    Example: `costhook check examples/quickstart`
+    """
+    from api.terminal.layout import write_json
+    from reconciler.checks import check as problems_of
+
+    problems = problems_of(directory)
+    if as_json:
+        write_json([{"place": each.place, "path": each.path, "message": each.message} for each in problems])
+    else:
+        typer.echo("\n".join(str(each) for each in problems) or f"{directory}: no problems")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(help="Name of a Provider or ManualCost")],
+    namespace: Namespace = None,
+    first: From = None,
+    after_last: To = None,
+    state: StateDir = None,
+    database_url: Url = None,
+) -> None:
+    """Sync one provider now, whether due or not, and show how it goes; with a period, read that period again.
+
+    `costhook up` does the work where it runs. Where it does not, this command does, over the folder that `up` last
+    watched with this state.
+
+    Examples: `costhook sync openai`, `costhook sync openai --from 2026-10 --to 2026-11`
+    """
+    from ledger.runs import Request
+    from migrations.ready import ready
+
+    if after_last and (first is None or after_last <= first):
+        raise InvalidQuestion("--to is the first day that is not part of the period: it needs an earlier --from")
+    settings = in_force(state=state, database_url=database_url)
+    with ready(settings) as url:
+        raise typer.Exit(asyncio.run(_sync(settings, url, name, namespace, Request(first, after_last))))
+
+
+app.add_typer(reading)
+
+
+@app.command()
+def serve(state: StateDir = None, listen: Listen = None, database_url: Url = None) -> None:
+    """Serve the API alone, over a database that `up` or an operator fills, until Ctrl-C.
+
+    Example: `costhook serve --database-url postgresql://reader:password@host/costs`
+    """
+    from migrations.ready import ready
+
+    settings = in_force(state=state, listen=listen, database_url=database_url)
+    with ready(settings) as url:
+        asyncio.run(_serve(settings, url))
+
+
+@app.command()
+def operate(
+    *,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Which cluster, and as whom; without it, the one whose pod this is"),
+    ] = None,
+    namespaces: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="Serve only this one; may be repeated")
+    ] = None,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database's schema up to date first")] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Only let go of every resource that is held back for its data, and exit")
+    ] = False,
+    probes: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Answer /healthz and /readyz there; port 0 picks one")
+    ] = None,
+    state: StateDir = None,
+    listen: Listen = None,
+    database_url: Url = None,
+) -> None:
+    """Reconcile what a Kubernetes cluster declares, until Ctrl-C. With --listen, serve the API as well.
+
+    Example: `costhook operate --kubeconfig ~/.kube/config --database-url postgresql://user:password@host/costs`
+    """
+    from migrations.ready import ready
+    from reconciler.operator import Access, Health, let_go
+
+    settings = in_force(state=state, listen=listen, database_url=database_url)
+    access = Access(kubeconfig, tuple(namespaces or ()))
+    if release:
+        asyncio.run(let_go(access))
+        return
+    with ready(settings, make=migrate or settings.url() is None) as url:
+        asyncio.run(_operate(settings, url, access, Health.at(probes), serving=listen is not None))
+
+
+@app.command()
+def migrate(state: StateDir = None, database_url: Url = None) -> None:
+    """Bring a database's schema to the newest step that this program knows. `up` does it by itself.
+
+    Example: `costhook migrate --database-url postgresql://owner:password@host/costs`
+    """
+    from migrations.ready import ready
+    from migrations.step import last
+
+    with ready(in_force(state=state, database_url=database_url), make=True):
+        typer.echo(f"the schema is at step {last()}")
+
+
+@app.command()
+def connectors(as_json: Json = False) -> None:
+    """List the connectors: what each gives, how far back it reaches, how long its figures move, and its guide.
+
+    Example: `costhook connectors`
+    """
+    from api.terminal import house
+    from reconciler.connectors.registry import broken
+
+    found = _connectors()
+    show(lambda _: house.connectors(found, broken()), house.connectors_json(found, broken()) if as_json else None)
+
+
+async def _up(settings: Settings, url: str, folder: Path, *, once: bool, as_json: bool) -> int:
+    from api.terminal.layout import console
+    from api.terminal.stopping import first_of, stopped
+    from api.terminal.up import View
+
+    consoles = console(), console(stderr=True)
+    async with reader(settings, url) as db, _host(settings, url, folder) as host:
+        view = View(db, consoles, host.names, host.problems, now, as_json=as_json)
+        if once:
+            await view.during(host.once())
+            return await view.report()
+        stop, settled = stopped(), asyncio.Event()
+        async with _listening(settings, db) as base, asyncio.TaskGroup() as tasks:
+            tasks.create_task(host.run(stop, settled))
+            await view.during(first_of(settled, stop))
+            if not stop.is_set():
+                await view.report()
+                view.say_where(base)
+                await view.watch(stop)
+    return 0
+
+
+async def _sync(settings: Settings, url: str, name: str, namespace: str | None, wish: Request) -> int:
+    from api.terminal import syncs
+    from api.terminal.layout import console
+    from ledger.requests import anyone_reconciles, ask
+    from reconciler.sources.base import Key
+
+    async with reader(settings, url) as db, AsyncExitStack() as meanwhile:
+        found = await syncs.syncable(db, name, namespace)
+        if await anyone_reconciles(db):
+            asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
+            return await syncs.shown(db, asked, console(), None)
+        folder = _last_watched(settings)
+        meanwhile.enter_context(State(settings.state).held())
+        host = await meanwhile.enter_async_context(_host(settings, url, folder))
+        asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
+        work = host.once([Key(found.kind, found.namespace, found.name)])
+        return await syncs.shown(db, asked, console(), work)
+
+
+def _last_watched(settings: Settings) -> Path:
+    """The folder to sync from where nobody else does it. Raises NeedsPerson where there is none."""
+    if settings.url() is not None:
+        raise NeedsPerson("no reconciler runs on this database; start one: costhook up DIR --database-url URL")
+    memory = State(settings.state).recall()
+    if memory is None or not Path(memory.folder).is_dir():
+        gone = f" ({memory.folder} is gone)" if memory else ""
+        raise NeedsPerson(f"`costhook up` is not running, and which folder it watched is not known{gone}; start it")
+    return Path(memory.folder)
+
+
+async def _serve(settings: Settings, url: str) -> None:
+    from api.terminal.stopping import stopped
+
+    stop = stopped()
+    async with reader(settings, url) as db, _listening(settings, db) as base:
+        typer.echo(f"GraphiQL: {base}/graphql   Ctrl-C stops", err=True)
+        await stop.wait()
+
+
+async def _operate(settings: Settings, url: str, access: Access, health: Health | None, *, serving: bool) -> None:
+    from api.terminal.stopping import stopped
+    from ledger.database import connect_writer
+    from reconciler.connectors.http import EgressPolicy
+    from reconciler.operator import Options
+    from reconciler.operator import operate as reconcile
+
+    options = Options(
+        access=access,
+        clock=now,
+        workers=settings.workers,
+        lease_ttl=timedelta(seconds=settings.lease_seconds),
+        egress=EgressPolicy(settings.allowed_hosts, settings.allow_loopback),
+        health=health,
+    )
+    stop = stopped()
+    db = connect_writer(url, pool_size=2 * settings.workers + settings.connections)
+    async with AsyncExitStack() as meanwhile:
+        meanwhile.push_async_callback(db.close)
+        if serving:
+            reading_db = await meanwhile.enter_async_context(reader(settings, url))
+            await meanwhile.enter_async_context(_listening(settings, reading_db))
+        await reconcile(db, options, stop)
+
+
+@asynccontextmanager
+async def _host(settings: Settings, url: str, folder: Path) -> AsyncIterator[Host]:
+    """The reconciler over a folder, under the name of the state, which one process at a time can hold."""
+    from ledger.database import connect_writer
+    from reconciler.connectors.http import EgressPolicy
+    from reconciler.host import Options, hosted
+
+    options = Options(
+        holder=f"{socket.gethostname()}:{settings.state.resolve()}",
+        clock=now,
+        workers=settings.workers,
+        lease_ttl=timedelta(seconds=settings.lease_seconds),
+        egress=EgressPolicy(settings.allowed_hosts, settings.allow_loopback),
+    )
+    db = connect_writer(url, pool_size=2 * settings.workers + settings.connections)
+    try:
+        async with hosted(db, folder, options) as host:
+            yield host
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, db: ReaderDB) -> AsyncIterator[str]:
+    """The API, served meanwhile; gives its base URL."""
+    from api.app import create_app
+    from api.server import listening
+    from api.settings import ApiSettings
+    from migrations.step import last
+
+    host, port = settings.address
+    app_settings = ApiSettings(host=host, schema_step=last(), clock=now)
+    async with listening(create_app(app_settings, db, _connectors()), host, port) as base:
+        yield base
+
+
+def _connectors() -> list[ConnectorInfo]:
+    """What the installed connectors say of themselves, for the API, which does not know them."""
+    from api.settings import ConnectorInfo
+    from reconciler.connectors.registry import connectors as installed
+
+    day = timedelta(days=1)
+    same = ("type", "title", "gives", "grain", "rate_limit", "call_cost", "origin", "guide")
+    return [
+        ConnectorInfo(
+            **{name: getattr(connector.traits, name) for name in same},
+            reach_days=None if connector.traits.reach is None else connector.traits.reach.days,
+            settling_days=connector.traits.settling / day,
+            moving_days=connector.traits.moving / day,
+        )
+        for connector in installed().values()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: runs a command, and turns whatever went wrong into one line and an exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app(given, prog_name="costhook")
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        sys.exit(_told(error))
+
+
+def _told(error: Exception) -> int:
+    """Say in one line what went wrong; the exit code, 2 for what was asked in the wrong way."""
+    from ledger.settings import InvalidSetting
+
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.strerror:
+        typer.echo(f"costhook: {error.filename or 'input or output'}: {error.strerror}", err=True)
+        return 1
+    if not isinstance(error, LedgerError | ReconcilerError):
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(at.filename).name}:{at.lineno}"
+        typer.echo(
+            f"costhook: unexpected {type(error).__name__} at {where}; `costhook --debug ...` tells more", err=True
+        )
+        return 1
+    typer.echo(f"costhook: {error}", err=True)
+    return 2 if isinstance(error, InvalidQuestion | InvalidSetting) else 1
+
+
+if __name__ == "__main__":
+    main()

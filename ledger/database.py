@@ -28,6 +28,8 @@ Connection = AsyncConnection
 
 ALL_NAMESPACES: Final = "*"
 _TOO_SLOW: Final = "this took too long to find out; ask for a shorter period or for less detail"
+_NO_LOGIN: Final = "28"
+"""How the codes of all errors about a login begin."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
@@ -106,7 +108,7 @@ def driver_url(url: str) -> URL:
     """The URL with the asyncpg driver. Raises NeedsPerson when it is no Postgres URL, without repeating it."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise NeedsPerson("the database URL is not a URL; write postgresql://user:password@host:5432/name") from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise NeedsPerson(f"the database URL names {parsed.get_backend_name()!r}; Costhook needs postgresql://")
@@ -134,10 +136,11 @@ async def translated(*, foreign: bool = False) -> AsyncIterator[None]:
 
 def _meaning(error: Exception) -> LedgerError | None:
     """What a driver's error comes to; None for one that is the program's own fault."""
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
-        return NeedsPerson(f"the database refuses the connection: {error}")
     origin = error.orig if isinstance(error, DBAPIError) else error
-    if getattr(origin, "sqlstate", None) == asyncpg.QueryCanceledError.sqlstate:
+    state = getattr(origin, "sqlstate", None) or ""
+    if state[:2] == _NO_LOGIN or state == asyncpg.InvalidCatalogNameError.sqlstate:
+        return NeedsPerson(f"the database refuses the connection: {getattr(origin, '__cause__', None) or origin}")
+    if state == asyncpg.QueryCanceledError.sqlstate:
         return TooSlow(_TOO_SLOW)
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | asyncpg.InterfaceError):
         return DatabaseUnavailable("the connection to the database broke")

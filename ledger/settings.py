@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         description="Where the API listens, HOST:PORT; port 0 picks a free one.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="What is logged to standard error: this and everything graver."
+        "error", description="What is logged to standard error: this and everything graver."
     )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="How it is logged; auto writes text at a terminal and JSON lines elsewhere."
