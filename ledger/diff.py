@@ -3,7 +3,8 @@
 `touched` names the pieces at work: `fresh` ones were written directly. Of the others, `staged` holds the keys of
 all rows that the vendor returned, `wanted` how many of each, `missing` those the ledger has not, `incoming` their
 values. `added` and `gone` are the rows that come in and go out, `summed` what was written directly, by day and by
-the dimensions of the rollup. All are temporary and go with the transaction.
+the dimensions of the rollup. All are temporary and go with the transaction. `:start` and `:end` are the window's,
+`:since` and `:until` those of the pieces at work.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _SUMS = ", ".join(ROLLUP_SUMS)
 _MINE = "namespace = :namespace and provider = :provider"
 _MY_CHARGES = """
     c.namespace = :namespace and c.provider = :provider
-    and c.charge_period_start >= :start and c.charge_period_start < :end
+    and c.charge_period_start >= :since and c.charge_period_start < :until
 """
 _IN_TOUCHED = "c.charge_period_start >= t.starts_at and c.charge_period_start < t.ends_at"
 
@@ -111,7 +112,10 @@ _TAKE_OUT = f"""
 
 _BRING_IN = f"insert into charge ({_COLUMNS}) select {_COLUMNS} from added"
 
-EXCHANGE = (_TO_HISTORY, _TAKE_OUT, _BRING_IN)
+# Without knowing how few they are, the database would read whole months to find them.
+_COUNT_CHANGES = "analyze gone"
+
+EXCHANGE = (_COUNT_CHANGES, _TO_HISTORY, _TAKE_OUT, _BRING_IN)
 
 SUMMED_COLUMNS = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges", "unpriced")
 

@@ -27,8 +27,12 @@ _from_bytes = int.from_bytes
 
 
 class Memory(NamedTuple):
-    """What one window may take of it: `kept` bytes of rows before they go to the disk, `lines` of the rollup."""
+    """What one window may take of it, in bytes of rows and in lines of the rollup.
 
+    Beyond `held`, a window into empty days is written while it is read; beyond `kept`, rows go to the disk.
+    """
+
+    held: int = 4 * 1024 * 1024
     kept: int = 16 * 1024 * 1024
     lines: int = 50_000
 

@@ -70,7 +70,7 @@ async def replace(
     known = await _known(db, reading.lease, window)
     filled = [i for i, span in enumerate(window.span.pieces()) if any(p.rows and p.span.overlaps(span) for p in known)]
     async with Intake(window, filled, memory) as intake:
-        ended = await intake.read(batches, at_most=memory.kept)
+        ended = await intake.read(batches, at_most=memory.held)
         streamed = not ended and not filled and len(list(window.span.months())) == 1
         if not ended and not streamed:
             await intake.read(batches)
@@ -108,6 +108,7 @@ class _Replacement:
         self.intake = intake
         self.known = known
         self.window = intake.window
+        self.stretch = intake.window.span
         self.believed = reading.read_at
         self.key: dict[str, Any] = {"namespace": reading.lease.namespace, "provider": reading.lease.provider}
 
@@ -160,12 +161,23 @@ class _Replacement:
     def _before(self, index: int) -> list[Piece]:
         return [piece for piece in self.known if piece.span.overlaps(self.intake.pieces[index])]
 
+    def _bounds(self) -> dict[str, datetime]:
+        """The window, the stretch of it that is at work, and the time of the change."""
+        return {
+            "start": self.window.start,
+            "end": self.window.end,
+            "since": self.stretch.start,
+            "until": self.stretch.end,
+            "believed": self.believed,
+        }
+
     async def _name_pieces(self, fresh: set[int], changed: set[int]) -> None:
-        rows = []
+        rows: list[dict[str, Any]] = []
         for index in sorted(fresh | changed):
             span, before = self.intake.pieces[index], self._before(index)
             whole = bool(before) and all(p.read_at >= p.span.end + self.reading.settling for p in before)
             rows.append({"starts_at": span.start, "ends_at": span.end, "fresh": index in fresh, "restated": whole})
+        self.stretch = Span(rows[0]["starts_at"], rows[-1]["ends_at"])
         await self._execute(diff.PREPARE)
         await self._execute(diff.MAKE_STAGE)
         await self.connection.execute(text(diff.NAME_PIECES), rows)
@@ -190,7 +202,7 @@ class _Replacement:
 
     async def _sum_fresh(self, fresh: set[int]) -> None:
         if self.intake.sums is None:
-            await self._execute(diff.SUM_FRESH, start=self.window.start, end=self.window.end, believed=self.believed)
+            await self._execute(diff.SUM_FRESH, **self._bounds())
         elif fresh:
             sums = self.intake.sums.rows(self.intake.pieces, fresh)
             await self._copy("summed", diff.SUMMED_COLUMNS, _encoded(sums))
@@ -205,7 +217,7 @@ class _Replacement:
         return False
 
     async def _compare(self, changed: set[int]) -> None:
-        values = {"start": self.window.start, "end": self.window.end, "believed": self.believed}
+        values = self._bounds()
         await self._execute(diff.COUNT_STAGED)
         await self._execute(diff.FIND_MISSING, **values)
         await self._bring_missing(changed)
@@ -221,7 +233,7 @@ class _Replacement:
         await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines_of(changed, ids, self._prefix()))
 
     async def _settle_sums(self) -> tuple[int, int, int]:
-        values = {"start": self.window.start, "end": self.window.end, "believed": self.believed}
+        values = self._bounds()
         await self._execute(diff.MERGE_ROLLUP, **values)
         await self._execute(diff.DROP_EMPTY_ROLLUP, **values)
         found = await self._execute(diff.REPORT, run_id=self.reading.run_id, **values)

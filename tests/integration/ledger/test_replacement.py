@@ -119,7 +119,7 @@ async def test_a_large_window_is_written_while_it_is_read(desk: Desk, duplicate:
     lines = [charge(4, f"line {n}", f"{n}.01") for n in range(40)]
     lines += lines[:1] if duplicate else []
 
-    report = await desk.sync(days(3, 10), lines, memory=Memory(kept=500))
+    report = await desk.sync(days(3, 10), lines, memory=Memory(held=500))
 
     assert (report.read, report.inserted) == (len(lines), len(lines))
     assert multiset(await desk.charges()) == multiset(lines)
@@ -136,7 +136,7 @@ async def test_a_large_window_that_breaks_off_leaves_nothing(desk: Desk) -> None
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await desk.sync(days(3, 10), broken(), memory=Memory(kept=500))
+        await desk.sync(days(3, 10), broken(), memory=Memory(held=500))
 
     assert await desk.charges() == []
     assert await desk.rollup() == {}
@@ -226,7 +226,7 @@ STEPS = st.lists(
         st.sampled_from([0, 0, 7]),
         st.lists(LINES, max_size=12),
         st.booleans(),
-        st.sampled_from([MEMORY, Memory(kept=300), Memory(kept=1, lines=1)]),
+        st.sampled_from([MEMORY, Memory(held=300), Memory(held=1, kept=1, lines=1)]),
     ),
     max_size=6,
 )
