@@ -43,21 +43,26 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"costhook {version('costhook')}")
+        raise typer.Exit
+
+
 @app.callback()
 def costhook(
     _debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
+    ] = False,
 ) -> None:
     """One trustworthy ledger of what a team spends on AI, SaaS and cloud vendors.
 
     Begin with `costhook up DIR`, where DIR holds manifests. Every command works whether or not `up` runs. Exit
     codes: 0; 1 when something is not Ready, not found or failed; 2 when the command was called wrongly.
     """
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(f"costhook {version_of('costhook')}")
-        raise typer.Exit
 
 
 @app.command()

@@ -59,6 +59,8 @@ def blocks(columns: Sequence[Column], rows: Sequence[Sequence[RenderableType]]) 
     made: list[RenderableType] = []
     for row in rows:
         block = Table.grid(padding=(0, GAP))
+        block.add_column(no_wrap=True)
+        block.add_column(overflow="fold")
         for column, cell in zip(columns, row, strict=True):
             block.add_row(Text(column.title, style="bold"), cell)
         made += [block, Text("")]
