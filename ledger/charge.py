@@ -30,10 +30,10 @@ class Charge(NamedTuple):
     Amounts are in the one form that `ledger.money.amount` gives them, and what is absent is None, not "".
 
     `billed_cost` is None when the line has no known price: it is then counted as unpriced, never as free.
-    `effective_cost` of None means "as billed". `list_cost` and `contracted_cost` are None where the vendor
-    does not state them. `x_token_type` says input (uncached), cached_input, cache_write (with _1h and the like for
-    longer keeping) or output, in these words for every vendor. `extra` keeps what has no field of its own: FOCUS columns by their PascalCase names
-    and vendors' `x_` columns, as JSON values without floats.
+    `effective_cost` of None means "as billed". `list_cost` and `contracted_cost` are None where the vendor does
+    not state them. `x_token_type` says input (uncached), cached_input, cache_write (with _1h and the like for
+    longer keeping) or output, in these words for every vendor. `extra` keeps what has no field of its own: FOCUS
+    columns by their PascalCase names and vendors' `x_` columns, as JSON values without floats.
     """
 
     charge_period_start: datetime

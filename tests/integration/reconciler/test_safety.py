@@ -122,8 +122,8 @@ async def test_a_killed_run_is_noted_as_abandoned(plant: Plant) -> None:
     plant.put()
     await plant.settle()
     await plant.rows(
-        """insert into sync_run (namespace, provider, trigger, outcome, started_at, windows_total, windows_done, rows_read,
-               rows_inserted, rows_changed, rows_removed, calls, bytes_read, cancel_requested)
+        """insert into sync_run (namespace, provider, trigger, outcome, started_at, windows_total, windows_done,
+               rows_read, rows_inserted, rows_changed, rows_removed, calls, bytes_read, cancel_requested)
            values (:ns, 'vendor', 'Manual', 'Running', :at, 0, 0, 0, 0, 0, 0, 0, 0, false) returning id""",
         at=START,
     )
