@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from operator import itemgetter
 from typing import Any, Final
 
 from ledger.charge import Charge
 from ledger.encoding import Place, cells, moment
 from ledger.money import EXACT, ZERO, currency
-from ledger.schema import COSTS, ROLLUP_DIMENSIONS
+from ledger.schema import ROLLUP_DIMENSIONS, ROLLUP_SUMS
 from ledger.window import Span
 
-_BILLED, _EFFECTIVE, _LISTED, _CONTRACTED = map(Charge._fields.index, COSTS)
-_CONSUMED: Final = Charge._fields.index("consumed_quantity")
 _CURRENCY: Final = ROLLUP_DIMENSIONS.index("billing_currency")
 _line = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_DIMENSIONS))
+_amounts = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_SUMS))
 
 
 class Sums:
@@ -56,18 +55,17 @@ class Sums:
 
 
 def _add(sums: list[Any], charge: Charge) -> None:
-    billed: Decimal | None = charge[_BILLED]
-    effective = charge[_EFFECTIVE]
+    billed, effective, listed, contracted, consumed = _amounts(charge)
     if billed is not None:
         sums[0] += billed
-    else:
-        sums[6] += 1
-    if effective is not None or billed is not None:
         sums[1] += billed if effective is None else effective
-    if charge[_LISTED] is not None:
-        sums[2] += charge[_LISTED]
-    if charge[_CONTRACTED] is not None:
-        sums[3] += charge[_CONTRACTED]
-    if charge[_CONSUMED] is not None:
-        sums[4] += charge[_CONSUMED]
+    else:
+        sums[1] += effective or 0
+        sums[6] += 1
+    if listed is not None:
+        sums[2] += listed
+    if contracted is not None:
+        sums[3] += contracted
+    if consumed is not None:
+        sums[4] += consumed
     sums[5] += 1
