@@ -65,10 +65,6 @@ class Tracked:
     def touches(self, span: Span) -> bool:
         return any(month.overlaps(span) for month in self.months)
 
-    def holds_rows(self, span: Span) -> bool:
-        """Whether the file has to be read for a window of `span`."""
-        return self.problem is not None or (self.now is not None and self.now.coverage.touches(span))
-
 
 @dataclass(frozen=True, slots=True)
 class Unplaced(Window):

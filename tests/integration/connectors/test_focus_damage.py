@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import NeedsPerson, RetryLater
-from tests.integration.connectors.focus_files import FORMATS, HISTORY, Desk, row, to_csv, to_parquet, watched_opens
+from tests.integration.connectors.focus_files import (
+    FORMATS,
+    HISTORY,
+    Desk,
+    row,
+    to_csv,
+    to_jsonl,
+    to_parquet,
+    watched_opens,
+)
 
 
 @pytest.fixture
@@ -98,24 +107,27 @@ class TestDamage:
         assert desk.costs == Counter(["7"])
 
     @pytest.mark.parametrize("nth", [1, 2, 3])
-    async def test_a_file_that_changes_while_it_is_looked_at(self, desk: Desk, nth: int) -> None:
-        """A change between taking the digest and finding the months is noticed; the next sync has it right."""
+    @pytest.mark.parametrize("written", [to_csv([row("2026-01-01", "20")]), to_csv([row()])[:40], b""])
+    async def test_a_file_that_changes_while_it_is_looked_at(self, desk: Desk, nth: int, written: bytes) -> None:
+        """A change between taking the digest and finding the months is told as such, whatever was read by then."""
         path = desk.put("a.csv", to_csv([row(cost="1")]))
         with watched_opens() as opens:
-            opens.before(path, nth, lambda: path.write_bytes(to_csv([row("2026-01-01", "20")])))
+            opens.before(path, nth, lambda: path.write_bytes(written))
             with pytest.raises(RetryLater, match="changed while it was read"):
                 await desk.sync()
         assert desk.stored == []
+        desk.put("a.csv", to_csv([row("2026-01-01", "20")]))
         assert await desk.sync() == []
         assert desk.costs == Counter(["20"])
 
-    async def test_a_file_that_goes_while_it_is_looked_at(self, desk: Desk) -> None:
+    @pytest.mark.parametrize("nth", [1, 2, 3])
+    async def test_a_file_that_goes_while_it_is_looked_at(self, desk: Desk, nth: int) -> None:
         """A file that was found and is gone a moment later is looked for again."""
         path = desk.put("a.csv", to_csv([row(cost="1")]))
         desk.put("b.csv", to_csv([row(cost="2")]))
         with watched_opens() as opens:
-            opens.before(path, 1, path.unlink)
-            with pytest.raises(RetryLater, match="changed while it was read"):
+            opens.before(path, nth, path.unlink)
+            with pytest.raises(RetryLater, match="while it was read"):
                 await desk.sync()
         assert desk.costs == Counter(["2"])
         assert await desk.sync() == []
@@ -145,6 +157,8 @@ class TestDamage:
             ("a.csv.gz", gzip.compress(to_csv([row()]))[:-9], "is cut short or damaged"),
             ("a.jsonl", b"[\n", "line 1 is '[', where one JSON object a line is expected"),
             ("a.jsonl", b'{"BilledCost": 1e999999999999999999999}\n', "line 1 is "),
+            ("a.jsonl", b'{"BilledCost": 1}\n', "a.jsonl has no column ChargePeriodStart, ChargePeriodEnd"),
+            ("a.jsonl.gz", gzip.compress(b"[\n"), "line 1 is '[', where one JSON object a line is expected"),
             ("a.jsonl", b"\n\n7\n", "line 3 is '7'"),
             ("a.parquet", b"PAR1 but no more", "cannot be read: Parquet"),
             ("a.parquet", to_csv([row()]), "cannot be read: Parquet magic bytes not found"),
@@ -184,12 +198,12 @@ class TestDamage:
     @pytest.mark.parametrize("longer", [False, True])
     async def test_a_file_that_changes_in_the_middle(self, desk: Desk, longer: bool) -> None:
         """A change after the first batch was read is noticed at the end, and explains what looks broken by it."""
-        rows = [row(cost=str(cost)) for cost in range(30_000)]
-        path = desk.put("a.csv", to_csv(rows))
+        rows = [row(cost=str(cost)) for cost in range(5000)]
+        path = desk.put("a.jsonl", to_jsonl(rows))
         async with desk.opened() as focus:
             [window] = await focus.windows([], HISTORY)
             batches = focus.charges(window)
             assert len(await anext(batches)) > 0
-            path.write_bytes(to_csv(rows) + b"1,2,3\n" if longer else to_csv(rows[:10]))
+            path.write_bytes(to_jsonl(rows) + b"[]\n" if longer else to_jsonl(rows[:10]))
             with pytest.raises(RetryLater, match="changed while it was read"):
                 [batch async for batch in batches]

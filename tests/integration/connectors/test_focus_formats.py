@@ -113,6 +113,13 @@ async def test_a_row_without_a_service(desk: Desk) -> None:
     assert [charge.service_name for charge in desk.stored] == ["Acme", "Widgets"]
 
 
+async def test_a_file_without_categories(desk: Desk) -> None:
+    """Where no column says otherwise, a line is usage."""
+    desk.put("a.csv", to_csv([{name: value for name, value in row().items() if name != "ChargeCategory"}]))
+    assert await desk.sync() == []
+    assert [charge.charge_category for charge in desk.stored] == ["Usage"]
+
+
 async def test_tags_that_are_none(desk: Desk) -> None:
     """What stands in Tags without being an object is kept beside the tags, and costs no row its place."""
     desk.put("a.csv", to_csv([row(Tags="team=a"), row(Tags={"team": "a"}), row(Tags="{}")]))
@@ -170,7 +177,7 @@ def test_amounts_of_parquet(desk: Desk, kind: pa.DataType, value: Any, expected:
     ("kind", "value"),
     [
         (pa.timestamp("ms", "UTC"), datetime(2026, 3, 1, tzinfo=UTC)),
-        (pa.timestamp("ns"), datetime(2026, 3, 1, tzinfo=UTC)),
+        (pa.timestamp("ns"), int(MARCH.start.timestamp()) * 10**9 + 7),
         (pa.timestamp("s", "Europe/Berlin"), datetime(2026, 3, 1, tzinfo=UTC)),
         (pa.date32(), date(2026, 3, 1)),
         (pa.string(), "2026-03-01 00:00:00"),

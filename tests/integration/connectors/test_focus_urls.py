@@ -166,3 +166,14 @@ async def test_no_copy_is_left_behind(shelf: Shelf) -> None:
         await shelf.desk.replace(focus, window)
         del focus
     assert not any(Path(tempfile.gettempdir()).iterdir())
+
+
+async def test_no_room_for_a_copy(shelf: Shelf) -> None:
+    """When the temporary copy cannot be made, that is what the error says, and it is tried again."""
+    shelf.put("a.csv", to_csv(rows(1)))
+    async with shelf.desk.opened() as focus:
+        focus._scratch.rmdir()
+        [window] = await focus.windows([], HISTORY)
+        with pytest.raises(RetryLater, match=r"a\.csv cannot be copied to a temporary file") as caught:
+            await shelf.desk.replace(focus, window)
+    assert caught.value.reason == "NoSpace"
