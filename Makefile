@@ -30,6 +30,10 @@ install: $(STAMP)/dev ## install everything, locked, into .venv
 up: $(STAMP)/run ## sync examples/quickstart and show it; ARGS are passed on (ARGS=--once)
 	@$(BIN)/costhook up examples/quickstart $(ARGS)
 
+.PHONY: dev
+dev: $(STAMP)/dev ## run a control plane from KUBEBUILDER_ASSETS with CRDs and examples, and costhook over it
+	@$(BIN)/python -m tests.e2e.dev
+
 .PHONY: test
 test: $(STAMP)/dev ## run the whole test suite with coverage; ARGS are passed on to pytest
 	@$(BIN)/pytest --numprocesses logical --dist worksteal -m 'not bench' --cov --cov-report term $(ARGS)
@@ -58,6 +62,11 @@ schema: $(STAMP)/run ## write schema.graphql from the code
 .PHONY: crds
 crds: $(STAMP)/run ## write crds/ from the models of the kinds
 	@$(BIN)/python -m reconciler.kinds.crds crds
+	@$(BIN)/python charts/document.py
+
+.PHONY: chart
+chart: $(STAMP)/run ## write the chart's README, schema and CRDs from what they follow from
+	@$(BIN)/python charts/document.py
 
 .PHONY: docs
 docs: $(STAMP)/dev ## check the documentation: links, code, guides, reasons

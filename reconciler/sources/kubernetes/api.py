@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 from reconciler.sources.base import Key
 from reconciler.sources.kubernetes.access import Access
-from reconciler.sources.kubernetes.call import JSON_PATCH, MERGE_PATCH, Caller, Gone, Object
+from reconciler.sources.kubernetes.call import JSON_PATCH, MERGE_PATCH, Caller, Forbidden, Gone, Object
 
 GROUP: Final = "costhook.io"
 VERSION: Final = "v1alpha1"
 PAGE: Final = "500"
+WATCHED_SECRETS: Final = "costhook.io/watch=true"
+"""Secrets with this label are watched; all others are read when they are needed."""
 
 
 class Api(Caller):
@@ -56,6 +58,16 @@ class Api(Caller):
         path = f"/api/v1/namespaces/{namespace}/secrets/{quote(name, safe='')}"
         found = await self.call(f"read the Secret {name} in namespace {namespace}", "GET", path)
         return {key: text for key, value in (found.get("data") or {}).items() if (text := _text(value)) is not None}
+
+    async def may_watch_secrets(self, namespace: str | None) -> bool:
+        """Whether Secrets with the label for it may be listed, and so watched."""
+        within = f"/namespaces/{namespace}" if namespace is not None else ""
+        query = {"limit": "1", "labelSelector": WATCHED_SECRETS}
+        try:
+            await self.call("list Secrets", "GET", f"/api/v1{within}/secrets", query=query)
+        except Forbidden:
+            return False
+        return True
 
     async def create_event(self, namespace: str, body: Object) -> None:
         await self.call(f"record an event in {namespace}", "POST", f"/api/v1/namespaces/{namespace}/events", body=body)

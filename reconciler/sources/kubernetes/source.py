@@ -53,11 +53,11 @@ class KubernetesSource:
         """Make sure that the cluster has our kinds and lets us see them, then watch. Raises ReconcilerError."""
         await self._api.__aenter__()
         try:
-            await self._check()
+            secrets = await self._check()
         except BaseException:
             await self._api.__aexit__(None, None, None)
             raise
-        self._ended = self._watch.start()
+        self._ended = self._watch.start(secrets=secrets)
         return self
 
     async def __aexit__(
@@ -144,7 +144,8 @@ class KubernetesSource:
         """Why the source is not to be relied on; None while it is."""
         return await self._watch.trouble()
 
-    async def _check(self) -> None:
+    async def _check(self) -> bool:
+        """Whether labelled Secrets can be watched, too."""
         scope = self._access.namespaces[0] if self._access.namespaces else None
         for kind in self._kinds:
             try:
@@ -155,6 +156,10 @@ class KubernetesSource:
                     "the chart, which brings the CRDs",
                     reason="NoKinds",
                 ) from None
+        secrets = await self._api.may_watch_secrets(scope)
+        if not secrets:
+            log.warning("may not list Secrets; one that changes is noticed at the next sync of what names it")
+        return secrets
 
     def _hear(self, type_: str | None, kind: str, found: Object) -> None:
         meta = found["metadata"]

@@ -19,11 +19,9 @@ import kopf
 
 from reconciler.errors import NeedsPerson
 from reconciler.sources.kubernetes.access import CONNECT_SECONDS, REQUEST_SECONDS, Access, session
-from reconciler.sources.kubernetes.api import GROUP, VERSION
+from reconciler.sources.kubernetes.api import GROUP, VERSION, WATCHED_SECRETS
 from reconciler.sources.kubernetes.call import Object
 
-WATCHED_SECRETS: Final = "costhook.io/watch=true"
-"""Secrets with this label are watched; all others are read when they are needed."""
 SERVER_SECONDS: Final = 300
 INACTIVE_SECONDS: Final = 70.0
 STALE_SECONDS: Final = SERVER_SECONDS + INACTIVE_SECONDS + 60
@@ -48,6 +46,7 @@ class Watch:
         self._access, self._kinds = access, {plural: kind for kind, plural in plurals.items()}
         self._streams = len(plurals) * max(1, len(access.namespaces))
         self._hear, self._listed = hear, listed
+        self._secrets = False
         self._stop = threading.Event()
         self._requested: dict[str, float] = {}
         self._lists: set[str] = set()
@@ -57,8 +56,9 @@ class Watch:
         self._ended: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
-    def start(self) -> asyncio.Future[None]:
-        """Begin; the future ends with kopf, by an error unless `stop` was called."""
+    def start(self, *, secrets: bool) -> asyncio.Future[None]:
+        """Begin, also with Secrets if told; the future ends with kopf, by an error unless `stop` was called."""
+        self._secrets = secrets
         self._home = asyncio.get_running_loop()
         self._ended = self._home.create_future()
         self._thread.start()
@@ -132,7 +132,8 @@ class Watch:
         kopf.on.login(registry=registry)(login)
         for plural in self._kinds:
             kopf.on.event(GROUP, VERSION, plural, registry=registry)(heard)
-        kopf.on.event("", "v1", "secrets", registry=registry)(heard)
+        if self._secrets:
+            kopf.on.event("", "v1", "secrets", registry=registry)(heard)
         return registry
 
     def _hand_over(self, event: kopf.RawEvent, kind: str) -> None:
