@@ -16,6 +16,13 @@ hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("here
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+def pytest_report_header() -> str | None:
+    """Say in one line why the end-to-end tests are skipped, where they are."""
+    from tests.e2e.controlplane import HOW_TO_GET, missing_programs
+
+    return f"tests/e2e is skipped: {HOW_TO_GET}" if missing_programs() else None
+
+
 class NetworkForbidden(RuntimeError):
     """A test tried to reach beyond this machine. No OSError, so that no code under test mistakes it for one."""
 

@@ -1,0 +1,76 @@
+"""The chart as installed, and its pods as processes: their arguments, variables and tokens, without a node."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.e2e.controlplane import ControlPlane
+from tests.e2e.operating import probes
+from tests.e2e.process import Process, until_ready
+
+CHART: Final = Path(__file__).parents[2] / "charts" / "costhook"
+SETTINGS: Final = {"COSTHOOK_ALLOW_LOOPBACK": "true", "COSTHOOK_WORKERS": "8", "COSTHOOK_LEASE_SECONDS": "5"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of the chart in a namespace that enforces the restricted pod security standard."""
+
+    plane: ControlPlane
+    name: str
+    namespace: str
+
+    def install(self, database_url: str, *values: str) -> None:
+        """`helm install`, as the guide says."""
+        self.plane.kubectl("create", "namespace", self.namespace)
+        self.plane.kubectl("label", "namespace", self.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        url = f"--from-literal=url={database_url}"
+        self.plane.kubectl("-n", self.namespace, "create", "secret", "generic", "costhook-database", url)
+        settings = [f"settings.{name}={value}" for name, value in SETTINGS.items()]
+        chosen = ["database.existingSecret=costhook-database", *settings, *values]
+        flags = [flag for value in chosen for flag in ("--set-string" if "settings." in value else "--set", value)]
+        self.plane.run("helm", "install", self.name, str(CHART), "-n", self.namespace, *flags)
+
+    def pod_spec(self, kind: str, component: str) -> Mapping[str, Any]:
+        """What the release's pods of a component are made from."""
+        found = self.plane.get(kind, f"{self.name}-{component}", "-n", self.namespace)
+        return dict(found["spec"]["template"]["spec"])
+
+    def kubeconfig(self, account: str) -> Path:
+        """Access as one of the release's service accounts; the token lies in a file, as in a pod."""
+        token = self.plane.kubectl("-n", self.namespace, "create", "token", account).strip()
+        file = self.plane.folder / f"{self.namespace}-{account}.token"
+        file.write_text(token)
+        return self.plane.kubeconfig(f"{self.namespace}-{account}", "", token_file=file)
+
+    def process(self, spec: Mapping[str, Any], log: Path) -> Process:
+        """The first container of a pod as a process here, with the pod's arguments, variables and token."""
+        container = spec["containers"][0]
+        arguments = [each for each in container["args"] if not each.startswith("--probes=")]
+        kubeconfig = self.kubeconfig(spec["serviceAccountName"])
+        more = [] if "--release" in arguments else ["--probes=127.0.0.1:0"]
+        return Process(
+            *arguments, *more, f"--kubeconfig={kubeconfig}", log=log, environment=self._environment(container)
+        )
+
+    @contextmanager
+    def reconciling(self, log: Path) -> Iterator[Process]:
+        """The reconciler's pod, ready."""
+        with self.process(self.pod_spec("deployment", "reconciler"), log) as process:
+            until_ready(probes(process), process)
+            yield process
+
+    def _environment(self, container: Mapping[str, Any]) -> dict[str, str]:
+        return {each["name"]: self._value(each) for each in container.get("env", ())}
+
+    def _value(self, variable: Mapping[str, Any]) -> str:
+        if "value" in variable:
+            return str(variable["value"])
+        reference = variable["valueFrom"]["secretKeyRef"]
+        data = self.plane.get("secret", reference["name"], "-n", self.namespace)["data"]
+        return base64.b64decode(data[reference["key"]]).decode()
