@@ -13,6 +13,7 @@ from api.graphql.charges import Charge, charges
 from api.graphql.connectors import Connector, connectors
 from api.graphql.costs import CostReport, costs
 from api.graphql.limits import Limits
+from api.graphql.mutations import CancelSyncResult, SyncProviderResult, cancel_sync, sync_provider
 from api.graphql.paging import Connection
 from api.graphql.providers import Provider, provider, providers
 from api.graphql.restatements import Restatement, restatements
@@ -44,6 +45,14 @@ class Query:
     sync_runs: Connection[SyncRun] = strawberry.field(resolver=sync_runs, description="Syncs, newest first.")
 
 
+@strawberry.type
+class Mutation:
+    sync_provider: SyncProviderResult = strawberry.field(
+        resolver=sync_provider, description="Ask for a sync now: as usual, or of the days of a period again."
+    )
+    cancel_sync: CancelSyncResult = strawberry.field(resolver=cancel_sync, description="Ask a running sync to stop.")
+
+
 class Schema(strawberry.Schema):
     """Leaves errors to api.graphql.errors: what is worth a log line is logged there, once."""
 
@@ -54,7 +63,7 @@ class Schema(strawberry.Schema):
 def make_schema() -> Schema:
     """The schema with its limits."""
     config = StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True)
-    return Schema(query=Query, config=config, extensions=[Limits])
+    return Schema(query=Query, mutation=Mutation, config=config, extensions=[Limits])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asking for a sync by hand: what people ask of a reconciler, wherever it runs, through the database."""
+"""Asking for a sync by hand, or for one to stop: what people ask of whoever reconciles, through the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from ledger.database import ReaderDB
+from ledger.database import Connection, ReaderDB
 from ledger.notices import REQUESTS, is_heard
 from ledger.runs import Request
 
@@ -19,6 +19,27 @@ _ASK: Final = text("""
 """)
 _NOTIFY: Final = text("select pg_notify(:channel, :payload)")
 _TAKEN: Final = text("select run_id from sync_request where namespace = :namespace and id = :id")
+
+
+_SUSPENDED: Final = text("""
+    select suspended from provider where namespace = :namespace and name = :provider and deleted_at is null
+""")
+_CANCEL: Final = text("""
+    update sync_run set cancel_requested = true
+    where namespace = :namespace and id = :id and outcome = 'Running'
+    returning provider
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks when for a sync of which provider, and of which period."""
+
+    namespace: str
+    provider: str
+    wish: Request
+    by: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +53,38 @@ class Asked:
 
 async def ask(db: ReaderDB, namespace: str, provider: str, wish: Request, by: str, now: datetime) -> Asked:
     """Ask for a sync now, of a period where `wish` names one. Whoever reconciles is told at once."""
-    values = {
-        "namespace": namespace,
-        "provider": provider,
-        "now": now,
-        "by": by,
-        "first_day": wish.first_day,
-        "after_last_day": wish.after_last_day,
-    }
-    notice = {"channel": REQUESTS, "payload": json.dumps({"namespace": namespace, "name": provider})}
     async with db.transaction([namespace]) as connection:
-        asked = Asked(namespace, provider, (await connection.execute(_ASK, values)).scalar_one())
-        await connection.execute(_NOTIFY, notice)
-        return asked
+        return await put(connection, Asking(namespace, provider, wish, by, now))
+
+
+async def put(connection: Connection, asking: Asking) -> Asked:
+    """As `ask`, within a transaction: whoever reconciles is told when it commits."""
+    values = {
+        "namespace": asking.namespace,
+        "provider": asking.provider,
+        "now": asking.now,
+        "by": asking.by,
+        "first_day": asking.wish.first_day,
+        "after_last_day": asking.wish.after_last_day,
+    }
+    asked = Asked(asking.namespace, asking.provider, (await connection.execute(_ASK, values)).scalar_one())
+    await _notify(connection, asking.namespace, asking.provider)
+    return asked
+
+
+async def put_cancel(connection: Connection, namespace: str, run_id: int) -> bool:
+    """Ask a running sync to stop before its next window; False when no such run is under way."""
+    provider = (await connection.execute(_CANCEL, {"namespace": namespace, "id": run_id})).scalar()
+    if provider is None:
+        return False
+    await _notify(connection, namespace, provider)
+    return True
+
+
+async def is_suspended(connection: Connection, namespace: str, provider: str) -> bool | None:
+    """Whether the provider is suspended, so that nobody would answer; None when there is none."""
+    found = (await connection.execute(_SUSPENDED, {"namespace": namespace, "provider": provider})).first()
+    return None if found is None else bool(found.suspended)
 
 
 async def taken(db: ReaderDB, asked: Asked) -> int | None:
@@ -58,3 +98,8 @@ async def anyone_reconciles(db: ReaderDB) -> bool:
     """Whether a reconciler runs on this database now and hears requests."""
     async with db.transaction(()) as connection:
         return await is_heard(connection, REQUESTS)
+
+
+async def _notify(connection: Connection, namespace: str, provider: str) -> None:
+    payload = json.dumps({"namespace": namespace, "name": provider})
+    await connection.execute(_NOTIFY, {"channel": REQUESTS, "payload": payload})

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -212,5 +212,28 @@ Index(
     postgresql_where=sync_request.c.run_id.is_(None),
 )
 
-TENANT_TABLES = tuple(sorted(metadata.tables))
-"""Every table holds tenants' data, so every one has row-level security."""
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Text, primary_key=True, doc="the part of the token that names it"),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, doc="SHA-256 of the secret part"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("namespaces", ARRAY(Text), doc="null: all"),
+    Column("created_at", _MOMENT, nullable=False),
+    *(Column(name, _MOMENT) for name in ("expires_at", "revoked_at", "last_used_at")),
+)
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("at", _MOMENT, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("actor", "actor_kind", "action")),
+    *(Column(name, Text) for name in ("namespace", "subject")),
+    Column("detail", JSONB, nullable=False),
+    Column("request_id", Text, nullable=False),
+)
+
+TENANT_TABLES = tuple(sorted(name for name, table in metadata.tables.items() if "namespace" in table.primary_key.c))
+"""Tables that hold tenants' data: every one has row-level security by namespace."""

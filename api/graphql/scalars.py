@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, NewType
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
@@ -37,7 +38,7 @@ def _parse_moment(value: object) -> datetime:
             return parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ValueError(f"not {wanted}")
+    raise GraphQLError(f"This is not {wanted}.")
 
 
 def _parse_day(value: object) -> date:
@@ -46,11 +47,11 @@ def _parse_day(value: object) -> date:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise ValueError("not a day such as 2026-11-21")
+    raise GraphQLError("This is not a day such as 2026-11-21.")
 
 
 def _refuse(_value: object) -> Any:
-    raise ValueError("this is only given, never taken")
+    raise GraphQLError("This is only given, never taken.")
 
 
 def _count(value: object) -> int:
