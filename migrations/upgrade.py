@@ -1,4 +1,4 @@
-"""Bringing a database's schema to the newest step, and finding out how far it is."""
+"""Bringing a database's schema to another step. Whether that is needed says migrations.step."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.errors import SchemaBehind
 from ledger.schema import metadata
 
 LOCK = "select pg_advisory_lock(hashtext('costhook.migrate'))"
@@ -56,15 +54,3 @@ async def downgrade(engine: AsyncEngine, to: str) -> None:
     async with engine.connect() as connection:
         await connection.run_sync(lambda c: command.downgrade(alembic_config(c), to))
         await connection.commit()
-
-
-async def require_newest(engine: AsyncEngine) -> None:
-    """Raise SchemaBehind unless the database is at the newest step."""
-    async with engine.connect() as connection:
-        at = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    if at is None:
-        raise SchemaBehind("the database has no Costhook schema; run `costhook migrate --database-url URL`")
-    if at != newest():
-        raise SchemaBehind(
-            f"the database's schema is at step {at}, this program needs {newest()}; run `costhook migrate`"
-        )

@@ -196,10 +196,10 @@ class Bars:
 
     def show(self, runs: Sequence[SyncRun]) -> None:
         """Bring the bars up to date."""
-        for run in runs:
-            if run.id not in self._told:
-                self._show(run)
-        if self._tasks:
+        fresh = [run for run in runs if run.id not in self._told]
+        for run in fresh:
+            self._show(run)
+        if fresh:
             self._progress.refresh()
 
     def _show(self, run: SyncRun) -> None:
@@ -218,6 +218,7 @@ class Bars:
         self._told.add(run.id)
         if run.id in self._tasks:
             self._progress.remove_task(self._tasks.pop(run.id))
+            self._progress.refresh()
         if run.outcome != "Failed":
             self._console.print(told(run))
 

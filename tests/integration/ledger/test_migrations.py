@@ -15,7 +15,8 @@ import migrations
 from ledger.database import connect_owner, connect_writer
 from ledger.errors import SchemaBehind
 from ledger.schema import metadata
-from migrations.upgrade import downgrade, is_ours, newest, require_newest, upgrade
+from migrations.step import require
+from migrations.upgrade import downgrade, is_ours, newest, upgrade
 from tests.integration.conftest import make_database
 from tests.integration.ledger.conftest import Desk, charge, days
 
@@ -67,13 +68,13 @@ async def test_the_program_knows_the_schema(empty: tuple[str, AsyncEngine]) -> N
 
 async def test_a_schema_that_is_behind_is_told(empty: tuple[str, AsyncEngine]) -> None:
     """With the command that mends it."""
-    _, engine = empty
+    url, engine = empty
     with pytest.raises(SchemaBehind, match="costhook migrate"):
-        await require_newest(engine)
+        await require(url)
 
     await upgrade(engine)
 
-    await require_newest(engine)
+    await require(url)
     assert newest().isdigit()
 
 
