@@ -11,10 +11,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api import explorer
+from api.access import Access, Bearers, Everyone
+from api.entrance import Identified, Logged
 from api.graphql.context import Context
-from api.graphql.http import GraphQLEndpoint
+from api.graphql.errors import Code
+from api.graphql.http import GraphQLEndpoint, Refusal, refused
 from api.health import healthz, readyz
-from api.principal import LOCAL
+from api.keys import Keys
+from api.oidc import Verifier
 from api.schema import make_schema
 from api.security import Guard
 from api.settings import ApiSettings, ConnectorInfo
@@ -26,7 +30,10 @@ def create_app(settings: ApiSettings, db: ReaderDB, connectors: Sequence[Connect
     endpoint = GraphQLEndpoint(make_schema(), settings)
 
     async def graphql(request: Request) -> Response:
-        context = Context(db, LOCAL, settings.clock(), "", connectors)
+        state = request.state
+        if not state.principal.may("read"):
+            return refused(Refusal(403, "This takes the scope read.", Code.FORBIDDEN))
+        context = Context(db, state.principal, settings.clock(), state.request_id, connectors)
         return await endpoint.answer(request, context)
 
     routes: list[BaseRoute] = [
@@ -36,7 +43,18 @@ def create_app(settings: ApiSettings, db: ReaderDB, connectors: Sequence[Connect
     ]
     if not settings.authentication:
         routes += explorer.routes()
-    app = Starlette(routes=routes, middleware=[Middleware(Guard, settings)])
+    middleware = [Middleware(Logged), Middleware(Guard, settings), Middleware(Identified, _access(settings, db))]
+    app = Starlette(routes=routes, middleware=middleware)
     app.state.settings = settings
     app.state.db = db
     return app
+
+
+def _access(settings: ApiSettings, db: ReaderDB) -> Access:
+    if not settings.authentication:
+        return Everyone()
+    verifier = None
+    if settings.oidc is not None:
+        keys = Keys(settings.oidc.issuer, settings.oidc.jwks_url, settings.clock)
+        verifier = Verifier(settings.oidc, keys, settings.clock)
+    return Bearers(settings, db, verifier)

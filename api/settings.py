@@ -6,9 +6,12 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NeedsPerson
+
+if TYPE_CHECKING:
+    from api.oidc import OidcSettings
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """Names under which a browser reaches this machine; what else resolves to it is somebody's trick."""
@@ -44,6 +47,8 @@ class ApiSettings:
     """The address listened on."""
     authentication: bool = False
     """Whether every request must prove who asks. Without it only this machine itself is served."""
+    oidc: OidcSettings | None = None
+    """The identity provider whose JWTs are accepted beside API tokens."""
     allowed_hosts: tuple[str, ...] = ()
     """Names the API is reached under, as in the Host header; needed only with authentication, empty: any."""
     allowed_origins: tuple[str, ...] = ()
