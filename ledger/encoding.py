@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec import msgpack
@@ -21,16 +22,18 @@ from msgspec import msgpack
 from ledger.charge import MAX_TEXT, Charge, check
 from ledger.errors import InvalidCharge
 from ledger.money import InvalidAmount, canonical, currency, plain
+from ledger.schema import COSTS, DIMENSIONS, NAMES, QUANTITIES
 
 HASH_BYTES: Final = 16
 
 _PACK: Final = msgpack.Encoder(order="deterministic").encode
 _UNPACK: Final = msgpack.Decoder(Charge).decode
-_CANONICAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,59})(?:\.[0-9]{0,59}[1-9])?\Z")
+_CANONICAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,59})(?:\.[0-9]{0,59}[1-9])?\Z").match
+_TEXTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*DIMENSIONS[1:], *NAMES)))
+_AMOUNTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*COSTS, *QUANTITIES)))
+_SEEN_CURRENCIES: Final[set[str]] = set()
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 _SPECIAL: Final = re.compile("[\\\\\n\r\0]")
-_TEXTS: Final = 19
-"""Text fields between the amounts, and so their separators, plus one."""
 
 
 class Place(NamedTuple):
@@ -85,23 +88,23 @@ def cells(values: Iterable[str | Decimal | int | None]) -> str:
 
 def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
     check(charge)
-    fields: tuple[Any, ...] = charge
-    _, _, code, billed, origin, service, sold_by, category, kind, frequency, *fields_left = fields
-    description, service_category, account, sub_account, sub_account_name, region, resource, *fields_left = fields_left
-    resource_name, sku, model, token_type, consumed, consumed_unit, priced, pricing_unit, *fields_left = fields_left
-    effective, listed, contracted, tags, extra = fields_left
-    texts = (
-        *(origin, service, sold_by, category, kind, frequency, description, service_category, account),
-        *(sub_account, region, resource, sku, model, token_type, consumed_unit, pricing_unit),
-        *(sub_account_name, resource_name),
-    )
+    code = charge.billing_currency
+    texts = _TEXTS(charge)
     said = "\t".join([text or "" for text in texts])
-    if _SPECIAL.search(said) or said.count("\t") != _TEXTS - 1 or len(said) > MAX_TEXT:
+    if _SPECIAL.search(said) or said.count("\t") != len(texts) - 1 or len(said) > MAX_TEXT:
         said = "\t".join([_escaped(text) for text in texts])
-    amounts = (billed, billed if effective is None else effective, listed, contracted, consumed, priced)
-    figures = "\t".join([_amount(value) for value in amounts])
-    documents = f"{_document(tags)}\t{_document(extra)}"
-    return f"{start}\t{row_hex}\t{copy}\t{end}\t{currency(code)}\t{said}\t{figures}\t{documents}\n"
+    billed, effective, *others = _AMOUNTS(charge)
+    cost = _amount(billed)
+    figures = "\t".join([cost, cost if effective is None else _amount(effective), *map(_amount, others)])
+    documents = f"{_document(charge.tags)}\t{_document(charge.extra)}"
+    code = code if code in _SEEN_CURRENCIES else _currency(code)
+    return f"{start}\t{row_hex}\t{copy}\t{end}\t{code}\t{said}\t{figures}\t{documents}\n"
+
+
+def _currency(code: str) -> str:
+    clean = currency(code)
+    _SEEN_CURRENCIES.add(clean)
+    return clean
 
 
 def _amount(value: Any) -> str:
@@ -110,7 +113,7 @@ def _amount(value: Any) -> str:
     if type(value) is not Decimal:
         raise InvalidAmount(f"an amount must be a Decimal, not {type(value).__name__}")
     text = str(value)
-    return text if _CANONICAL.match(text) else plain(canonical(value))
+    return text if _CANONICAL(text) else plain(canonical(value))
 
 
 def _escaped(text: str | None) -> str:
