@@ -89,7 +89,15 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
         try:
             await Engine(deps, workers=options.workers).run(stop)
         finally:
-            await leases.give_back_all(db, holder)
+            await _give_back(db, holder)
+
+
+async def _give_back(db: WriterDB, holder: str) -> None:
+    """Let others in at once; where the database is away, they are let in when the leases expire."""
+    try:
+        await leases.give_back_all(db, holder)
+    except LedgerError as error:
+        log.warning("leases are not given back and expire by themselves", error=str(error))
 
 
 async def let_go(access: Access) -> None:

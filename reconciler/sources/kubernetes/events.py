@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import uuid4
 
 from reconciler.sources.base import API_VERSION, Event, Key
@@ -25,7 +25,10 @@ REMEMBERED: Final = 4096
 MAX_MESSAGE: Final = 1024
 
 
-class _Told(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An event object: its name, how often it was told, and when last."""
+
     name: str
     count: int
     last: datetime
