@@ -12,14 +12,14 @@ from sqlalchemy import text
 from ledger.database import WriterDB
 
 _PROVIDER = text("""
-    select last_sync_at, next_sync_at, complete_through, run.outcome, run.reason, run.error,
+    select last_sync_at, next_sync_at, complete_through, run.outcome, run.reason, run.error, run.ended_at,
         exists (
             select from sync_request r
             where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
         ) as asked
     from provider p
     left join lateral (
-        select outcome, reason, error from sync_run s
+        select outcome, reason, error, finished_at as ended_at from sync_run s
         where s.namespace = p.namespace and s.provider = p.name and s.outcome not in ('Running', 'Abandoned')
         order by s.id desc limit 1
     ) run on true
@@ -43,12 +43,13 @@ _WAITING = text("select distinct namespace, provider from sync_request where run
 class Standing:
     """`month_to_date` is billed cost by currency, this UTC month up to and with today. `asked`: a request waits.
 
-    `outcome`, `reason` and `error` are those of the last run that came to an end; None before the first.
+    `outcome`, `reason`, `error` and `ended_at` are those of the last run that came to an end; None before the first.
     """
 
     outcome: str | None
     reason: str | None
     error: str | None
+    ended_at: datetime | None
     last_sync_at: datetime | None
     next_sync_at: datetime | None
     complete_through: date | None

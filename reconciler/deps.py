@@ -45,6 +45,8 @@ class Deps:
     spread: float = 0.1
     secrets_seen: dict[tuple[str, str], int] = field(default_factory=dict)
     """Hashes of Secrets by namespace and name, in memory only, so that a rotated key is noticed."""
+    syncs_ended: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the last sync ended that this process knows of, by namespace and name."""
 
     def now(self) -> datetime:
         return self.clock()

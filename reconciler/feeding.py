@@ -22,6 +22,9 @@ from reconciler.sources.base import SecretMissing
 from reconciler.status import SUCCEEDED, Verdict, moment
 from reconciler.sync import Canceled, Ending, Sync, under_lease
 
+WRITING: Final = timedelta(seconds=3)
+"""Within this time a process has surely shown the status of a sync that it ended."""
+LOOK_AGAIN: Final = timedelta(seconds=1)
 SUSPENDED: Final = Verdict("False", "Suspended", "spec.suspend is true: nothing is synced until it is false")
 
 
@@ -58,11 +61,20 @@ def trigger(case: Case, known: Standing, now: datetime) -> Trigger | None:
 
 
 async def feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed) -> Outcome:
-    """Sync under the provider's lease, and say how it went. Another process's sync is left to it."""
+    """Sync under the provider's lease, and say how it went.
+
+    Another process's sync is left to it, and one that ended since the resource was read is looked at first.
+    """
     account = plan.account
+    if not (case.forced or known.asked) and _may_be_news(known, account, deps):
+        return Outcome(None, again=LOOK_AGAIN)
     lease = await leases.take(deps.db, account.namespace, account.name, deps.holder, deps.lease_ttl)
     if lease is None:
         return Outcome(None, again=deps.lease_ttl / 4)
+    found = await standing(deps.db, account.namespace, account.name, deps.now().date())
+    if found is None or found.ended_at != known.ended_at:
+        await leases.give_back(deps.db, lease)
+        return Outcome(None, again=LOOK_AGAIN)
     if case.before.get("conditions") is None:
         await case.show(Verdict("Unknown", "Progressing", "the first sync is under way", progressing=True))
     ending = await under_lease(deps.db, lease, why, deps.clock, plan.work)
@@ -70,10 +82,21 @@ async def feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed
     next_at = now if retries(ending.error) else plan.next_after(now)
     await accounts.schedule(deps.db, account.namespace, account.name, next_at)
     after = await standing(deps.db, account.namespace, account.name, now.date())
+    if after is not None and after.ended_at is not None:
+        deps.syncs_ended[account.namespace, account.name] = after.ended_at
     fields = {**figures(after, next_at), **ending.fields, "lastHandledReconcileAt": case.requested_at}
     if ending.error is None:
         return Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again=next_at - now)
     return failure(ending.error, fields, next_at - now)
+
+
+def _may_be_news(known: Standing, account: Account, deps: Deps) -> bool:
+    """Whether another process has just ended a sync, and may not have shown yet what it came to. True once a sync."""
+    name = account.namespace, account.name
+    if known.ended_at is None or known.ended_at == deps.syncs_ended.get(name):
+        return False
+    deps.syncs_ended[name] = known.ended_at
+    return abs(deps.now() - known.ended_at) < WRITING
 
 
 def as_it_was(known: Standing, message: str, now: datetime) -> Outcome:
