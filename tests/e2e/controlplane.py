@@ -169,10 +169,14 @@ class ControlPlane:
             f"--cert-dir={self.folder / 'manager'}",
         )
 
+    def trust(self) -> ssl.SSLContext:
+        """For clients of the API server."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
     def _is_ready(self) -> bool:
         if not self.ca.exists():
             return False
-        context = ssl.create_default_context(cafile=str(self.ca))
+        context = self.trust()
         with suppress(httpx.HTTPError):
             headers = {"Authorization": f"Bearer {self.token}"}
             return httpx.get(f"{self.url}/readyz", headers=headers, verify=context).is_success

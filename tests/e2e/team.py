@@ -29,17 +29,17 @@ class Ledger:
 
     def rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """What a statement finds; what it changes is kept."""
+        return asyncio.run(self.find(statement, **values))
 
-        async def ask() -> list[tuple[Any, ...]]:
-            db = connect_writer(self.url, pool_size=1)
-            try:
-                async with db.transaction() as connection:
-                    found = await connection.execute(text(statement), values)
-                    return [tuple(row) for row in found] if found.returns_rows else []
-            finally:
-                await db.close()
-
-        return asyncio.run(ask())
+    async def find(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """As `rows`, for tests that have a loop."""
+        db = connect_writer(self.url, pool_size=1)
+        try:
+            async with db.transaction() as connection:
+                found = await connection.execute(text(statement), values)
+                return [tuple(row) for row in found] if found.returns_rows else []
+        finally:
+            await db.close()
 
 
 @dataclass(frozen=True)
