@@ -237,22 +237,22 @@ async def _up(settings: Settings, url: str, folder: Path, *, once: bool, as_json
 
 
 async def _sync(settings: Settings, url: str, name: str, namespace: str | None, wish: Request) -> int:
-    from api.terminal import syncs
+    from api.terminal import asked as asking
     from api.terminal.layout import console
     from ledger.requests import anyone_reconciles, ask
     from reconciler.sources.base import Key
 
     async with reader(settings, url) as db, AsyncExitStack() as meanwhile:
-        found = await syncs.syncable(db, name, namespace)
+        found = await asking.syncable(db, name, namespace)
         if await anyone_reconciles(db):
             asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
-            return await syncs.shown(db, asked, console(), None)
+            return await asking.shown(db, asked, console(), None)
         folder = _last_watched(settings)
         meanwhile.enter_context(State(settings.state).held())
         host = await meanwhile.enter_async_context(_host(settings, url, folder))
         asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
         work = host.once([Key(found.kind, found.namespace, found.name)])
-        return await syncs.shown(db, asked, console(), work)
+        return await asking.shown(db, asked, console(), work)
 
 
 def _last_watched(settings: Settings) -> Path:

@@ -67,8 +67,11 @@ class State:
             raise _unusable(self.folder, error) from None
 
     def has_data(self) -> bool:
-        """Whether an embedded server has ever kept anything here."""
-        return (self.postgres / "PG_VERSION").exists()
+        """Whether an embedded server has ever kept anything here. Raises NeedsPerson where that cannot be seen."""
+        try:
+            return (self.postgres / "PG_VERSION").exists()
+        except OSError as error:
+            raise _unusable(self.postgres, error) from None
 
     @contextmanager
     def held(self) -> Iterator[None]:

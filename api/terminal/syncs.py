@@ -6,7 +6,7 @@ What is shown is read from the ledger, so it does not matter which process syncs
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -26,17 +26,13 @@ from rich.text import Text
 
 from api.terminal.layout import count
 from ledger.database import ReaderDB
-from ledger.errors import DatabaseUnavailable, NeedsPerson, NotFound
-from ledger.reads.providers import Provider, ProviderFilter, provider, providers
-from ledger.reads.runs import RunFilter, SyncRun, sync_run, sync_runs
-from ledger.requests import Asked, taken
+from ledger.errors import DatabaseUnavailable
+from ledger.reads.runs import RunFilter, SyncRun, sync_runs
 
 LOOK: Final = 0.2
 """Seconds between two looks at the ledger."""
 AT_ONCE: Final = 200
 """Runs looked at, newest first."""
-PATIENCE: Final = 10
-"""Looks after which a provider that only a person can mend is believed to stay so."""
 RUNNING: Final = "Running"
 
 
@@ -67,71 +63,6 @@ async def follow(db: ReaderDB, after: int, over: asyncio.Event, show: Callable[[
         await pause(over)
 
 
-async def syncable(db: ReaderDB, name: str, namespace: str | None) -> Provider:
-    """The one provider of that name. Raises NotFound, and NeedsPerson where it is suspended."""
-    chosen = ProviderFilter(names=(name,), namespaces=None if namespace is None else (namespace,))
-    async with db.transaction(None) as connection:
-        found = await providers(connection, chosen)
-        known = await providers(connection, ProviderFilter(), first=AT_ONCE) if not found else ()
-    if not found:
-        others = ", ".join(each.name for each in known) or "none"
-        raise NotFound(
-            f"there is no provider {name}{f' in namespace {namespace}' if namespace else ''}; known: {others}"
-        )
-    if len(found) > 1:
-        where = ", ".join(each.namespace for each in found)
-        raise NotFound(f"there are several providers {name}; say which with --namespace: {where}")
-    if found[0].suspended:
-        raise NeedsPerson(f"{name} is suspended; set spec.suspend to false in {found[0].place or 'its manifest'}")
-    return found[0]
-
-
-async def shown(db: ReaderDB, asked: Asked, to: Console, work: Awaitable[None] | None) -> int:
-    """Show how a sync that was asked for goes, and how it ended; 0 if well. `work` does it, or else others do."""
-    over = asyncio.Event()
-    with Bars(to) as bars:
-        async with asyncio.TaskGroup() as tasks:
-            answered = tasks.create_task(_answer(db, asked, over, bars.show))
-            if work is not None:
-                try:
-                    await work
-                finally:
-                    over.set()
-    run = answered.result()
-    if run is None or run.outcome == RUNNING:
-        to.print(Text(await _why_not(db, asked), style="red"))
-        return 1
-    to.print(told(run))
-    return 0 if run.outcome == "Succeeded" else 1
-
-
-async def _answer(
-    db: ReaderDB, asked: Asked, over: asyncio.Event, show: Callable[[Sequence[SyncRun]], None]
-) -> SyncRun | None:
-    """The run that answers a request, once it ended. None when none began, and none will as things are."""
-    looks = 0
-    while True:
-        last, run_id = over.is_set(), await taken(db, asked)
-        async with db.transaction([asked.namespace]) as connection:
-            run = None if run_id is None else await sync_run(connection, asked.namespace, run_id)
-            held = await provider(connection, asked.namespace, asked.provider)
-        show([] if run is None else [run])
-        if last or (run is not None and run.outcome != RUNNING):
-            return run
-        if run is None and looks > PATIENCE and held is not None and _stalled(held):
-            return None
-        looks += 1
-        await pause(over)
-
-
-async def _why_not(db: ReaderDB, asked: Asked) -> str:
-    async with db.transaction([asked.namespace]) as connection:
-        held = await provider(connection, asked.namespace, asked.provider)
-    ready = next((each for each in held.conditions if each.type == "Ready"), None) if held else None
-    why = f": {ready.reason}: {ready.message}" if ready else ""
-    return f"{asked.namespace}/{asked.provider} was not synced{why}"
-
-
 async def pause(over: asyncio.Event, seconds: float = LOOK) -> None:
     """Wait a little, or until `over` is set."""
     if over.is_set():
@@ -139,10 +70,6 @@ async def pause(over: asyncio.Event, seconds: float = LOOK) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await over.wait()
-
-
-def _stalled(held: Provider) -> bool:
-    return any(condition.type == "Stalled" and condition.status == "True" for condition in held.conditions)
 
 
 def told(run: SyncRun) -> Text:
@@ -161,14 +88,14 @@ class Bars:
     """A bar for each sync, on a terminal; nothing elsewhere. Use it as a context manager.
 
     With `tell`, a sync that ended well leaves a line instead of its bar, on any console; one that failed leaves
-    nothing.
+    nothing. Runs of which it is known that they `ended` are not shown.
     """
 
-    def __init__(self, console: Console, *, tell: bool = False) -> None:
+    def __init__(self, console: Console, *, tell: bool = False, ended: frozenset[int] = frozenset()) -> None:
         self._console = console
         self._tell = tell
         self._tasks: dict[int, TaskID] = {}
-        self._told: set[int] = set()
+        self._ended = set(ended)
         self._progress = Progress(
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", markup=False),
@@ -190,13 +117,18 @@ class Bars:
         self._progress.stop()
 
     @property
+    def ended(self) -> frozenset[int]:
+        """Numbers of the runs of which nothing more is to be shown."""
+        return frozenset(self._ended)
+
+    @property
     def busy(self) -> bool:
         """Whether any sync runs."""
         return bool(self._tasks)
 
     def show(self, runs: Sequence[SyncRun]) -> None:
         """Bring the bars up to date."""
-        fresh = [run for run in runs if run.id not in self._told]
+        fresh = [run for run in runs if run.id not in self._ended]
         for run in fresh:
             self._show(run)
         if fresh:
@@ -211,11 +143,11 @@ class Bars:
         task = self._tasks[run.id]
         self._progress.update(task, **_progress(run))
         if run.outcome != RUNNING:
-            self._told.add(run.id)
+            self._ended.add(run.id)
             self._progress.stop_task(task)
 
     def _end(self, run: SyncRun) -> None:
-        self._told.add(run.id)
+        self._ended.add(run.id)
         if run.id in self._tasks:
             self._progress.remove_task(self._tasks.pop(run.id))
             self._progress.refresh()

@@ -45,19 +45,22 @@ class View:
         self._out, self._err = consoles
         self._as_json = as_json
         self._side = self._err if as_json else self._out
+        self._after = 0
+        self._ended: frozenset[int] = frozenset()
         self._problems_told: Sequence[str] = ()
         self._turns_told: dict[Name, tuple[str, str]] = {}
 
     async def during(self, work: Awaitable[None]) -> None:
         """Show the syncs that begin while `work` goes on."""
-        after, over = await newest(self._db), asyncio.Event()
+        self._after, over = await newest(self._db), asyncio.Event()
         with Bars(self._side) as bars:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(follow(self._db, after, over, bars.show))
+                tasks.create_task(follow(self._db, self._after, over, bars.show))
                 try:
                     await work
                 finally:
                     over.set()
+        self._ended = bars.ended
 
     async def report(self) -> int:
         """Show the table, and what keeps it from being whole; the exit code that says whether anything does."""
@@ -83,11 +86,11 @@ class View:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Tell each sync that ends well, and whatever turns good or bad, until `stop`."""
-        after, reachable = await newest(self._db), True
-        with Bars(self._side, tell=True) as bars:
+        reachable = True
+        with Bars(self._side, tell=True, ended=self._ended) as bars:
             while not stop.is_set():
                 try:
-                    bars.show(await since(self._db, after))
+                    bars.show(await since(self._db, self._after))
                     await self._tell_turns()
                     reachable = True
                 except DatabaseUnavailable as error:

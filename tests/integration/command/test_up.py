@@ -96,6 +96,21 @@ def test_a_killed_up_leaves_nothing_in_the_way(start: Start, call: Call, manifes
     assert not server_runs(state)
 
 
+def test_up_outlives_its_database(start: Start, call: Call, manifests: Path, folder: Path) -> None:
+    """When the server dies `up` says so and goes on once it is back, started here by another command."""
+    state = folder / "state"
+    up = start("up", manifests, "--state", state, "--listen", NOWHERE)
+    up.wait_for("GraphiQL")
+    os.kill(int((state / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    up.wait_for("trying again")
+
+    assert call("providers", "--state", state).code == 0
+    (manifests / "manual.yaml").write_text((manifests / "manual.yaml").read_text().replace("45.00", "46.00"))
+
+    up.wait_for("default/subscriptions: synced 1 window")
+    assert up.end()[0] == 0
+
+
 def test_json_is_all_that_is_printed(start: Start, manifests: Path, folder: Path) -> None:
     """With --json standard output holds the table as JSON and nothing else; SIGTERM ends `up` cleanly."""
     up = start("up", manifests, "--state", folder / "state", "--listen", NOWHERE, "--json")
