@@ -62,10 +62,11 @@ class Ending:
 
 
 class Sync:
-    """One run under a lease. `clock` tells the time; `beat` is how often the lease is extended."""
+    """One run under a lease. `clean` takes secrets out of texts; whoever opens a client with secrets sets it."""
 
     def __init__(self, db: WriterDB, lease: Lease, run: Run, clock: Callable[[], datetime]) -> None:
         self.db, self.lease, self.run, self.clock = db, lease, run, clock
+        self.clean: Callable[[str], str] = str
         self._stop: ReconcilerError | LedgerError | None = None
 
     async def read_due(self, connector: Connector[Any], terms: Terms) -> Ending:
@@ -92,9 +93,14 @@ class Sync:
                     await self._replace(window, charges, settling)
                     done += 1
                 except (BadData, Bug, InvalidCharge) as error:
+                    self.hush(error)
                     log.warning("window left as it was", run=self.run.id, start=window.start, error=str(error))
                     first = first or error
         return Ending("Failed" if first else "Succeeded", done, first)
+
+    def hush(self, error: Exception) -> None:
+        """Take secrets out of an error's text, whoever put them there: a connector may quote its vendor."""
+        error.args = (self.clean(str(error)),)
 
     async def _replace(self, window: Window, charges: Reader, settling: timedelta) -> None:
         reading = replacement.Reading(self.lease, self.run.id, self.clock(), settling)
@@ -141,12 +147,14 @@ async def under_lease(
 ) -> Ending:
     """Start a run, do `work`, and note how it ended whatever happens; then give the lease back."""
     run = await runs.start(db, lease.namespace, lease.provider, trigger, clock())
+    sync = Sync(db, lease, run, clock)
     ending = Ending("Canceled", 0, Canceled("the program was stopped while it synced"))
     try:
-        ending = await work(Sync(db, lease, run, clock))
+        ending = await work(sync)
     except Canceled as error:
         ending = Ending("Canceled", 0, error)
     except (ReconcilerError, LedgerError) as error:
+        sync.hush(error)
         ending = Ending("Failed", 0, error)
     finally:
         await asyncio.shield(_note_end(db, lease, run, ending, clock()))

@@ -120,6 +120,10 @@ class VendorClient:
         for secret in secrets:
             self._redactor.hide(secret)
 
+    def clean(self, text: str) -> str:
+        """`text` with `***` in place of every secret that this client knows."""
+        return self._redactor.clean(text)
+
     async def json(
         self,
         method: str,

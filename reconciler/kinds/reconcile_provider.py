@@ -44,8 +44,10 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
         why = "SpecChange"
     if why is None:
         return feeding.as_it_was(known, _all_well(connector), now)
-    _remember(case, deps, spec, credentials)
-    return await feeding.feed(case, deps, known, why, _feed(case, deps, spec, connector, credentials))
+    outcome = await feeding.feed(case, deps, known, why, _feed(case, deps, spec, connector, credentials))
+    if outcome.verdict is not None:  # it was used
+        _remember(case, deps, spec, credentials)
+    return outcome
 
 
 async def leave(ref: Ref, spec: Mapping[str, Any], deps: Deps) -> bool:
@@ -74,6 +76,7 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
 
     async def work(sync: Sync) -> Ending:
         async with _opened(case, deps, spec, connector, credentials, sync.run) as opened:
+            sync.clean = opened.http.clean
             if is_ready(case.before) and not case.changed:
                 return await sync.read_due(opened, terms)
             account = await opened.check()
@@ -83,7 +86,7 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
     def next_after(now: datetime) -> datetime:
         return now + spec.interval * (1 + deps.spread * deps.jitter())
 
-    return Feed(case.account(spec.type), _all_well(connector), next_after, work)
+    return Feed(case.account(spec.type), _all_well(connector), next_after, work, vendor=spec.type)
 
 
 def _all_well(connector: AnyConnector) -> str:

@@ -214,10 +214,9 @@ def _valid(model: type[V], page: Mapping[str, Any]) -> V:
     try:
         return model.model_validate(page)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        seen = str(first["input"])[:80]
-        raise Bug(f"OpenAI's answer cannot be counted, so none of it was: {where}: {first['msg']}: {seen!r}") from None
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise Bug(f"OpenAI's answer cannot be counted, so none of it was: {where}: {first['msg']}") from None
 
 
 def _counted_at(model: str | None) -> str:
