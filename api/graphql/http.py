@@ -189,6 +189,6 @@ def _status(errors: list[Any], media: str, *, began: bool) -> int:
 def _response(body: Mapping[str, Any], status: int, media: str) -> Response:
     text = json.dumps(body, separators=(",", ":"))
     headers = {"Cache-Control": "no-store"}
-    if status == 503:
+    if status in (429, 503):
         headers["Retry-After"] = "5"
     return Response(text, status, headers, media_type=f"{media}; charset=utf-8")

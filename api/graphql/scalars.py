@@ -30,7 +30,8 @@ def _moment(value: object) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _parse_moment(value: object) -> datetime:
+def parse_moment(value: object) -> datetime:
+    """An instant, from text that names its zone. Raises GraphQLError."""
     wanted = "a time with its zone, such as 2026-11-21T12:00:00Z"
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
@@ -41,7 +42,8 @@ def _parse_moment(value: object) -> datetime:
     raise GraphQLError(f"This is not {wanted}.")
 
 
-def _parse_day(value: object) -> date:
+def parse_day(value: object) -> date:
+    """A day, from YYYY-MM-DD alone. Raises GraphQLError."""
     try:
         if isinstance(value, str) and len(value) == len("2026-11-21"):
             return date.fromisoformat(value)
@@ -68,13 +70,13 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         parse_value=_refuse,
     ),
     date: strawberry.scalar(
-        name="Date", description="UTC calendar day.", serialize=date.isoformat, parse_value=_parse_day
+        name="Date", description="UTC calendar day.", serialize=date.isoformat, parse_value=parse_day
     ),
     datetime: strawberry.scalar(
         name="DateTime",
         description="Instant as YYYY-MM-DDTHH:MM:SSZ; other zones are understood, none is not.",
         serialize=_moment,
-        parse_value=_parse_moment,
+        parse_value=parse_moment,
     ),
     BigInt: strawberry.scalar(
         name="BigInt",

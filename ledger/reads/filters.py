@@ -61,7 +61,7 @@ class ChargeFilter:
             if isinstance(value, ChargeFilter):
                 stated["not"] = value.document()
             else:
-                stated[_camel(name)] = [
+                stated[camel(name)] = [
                     {"key": held.key, "values": held.values} if isinstance(held, Match) else held for held in value
                 ]
         return stated
@@ -135,7 +135,8 @@ def where(chosen: ChargeFilter, parameters: Parameters, row: str, level: Level =
     return " and ".join(_conditions(chosen, parameters, row, level)) or "true"
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A field's name as GraphQL has it."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
 
