@@ -59,10 +59,12 @@ class Outcome:
     """What a reconcile function found. `verdict` of None leaves the conditions as they are.
 
     `fields` are status fields beside the conditions. `again` is when to look at the resource again without
-    being told to; None waits for a change. `failed` asks for another try soon, but not before `again`.
+    being told to; None waits for a change. `failed` asks for another try soon, but not before `again`; `waits` says
+    that nothing was done because it is not its turn.
     """
 
     verdict: Verdict | None
     fields: Mapping[str, Any] = field(default_factory=dict)
     again: timedelta | None = None
     failed: bool = False
+    waits: bool = False

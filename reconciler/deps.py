@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ledger.database import WriterDB
 from reconciler.connectors.base import Connector
 from reconciler.connectors.http import EgressPolicy, HttpLimits
+from reconciler.desks import Desks
 from reconciler.kinds.catalogue import Kind
 from reconciler.sources.base import Source
 
@@ -43,6 +44,7 @@ class Deps:
     limits: HttpLimits = field(default_factory=HttpLimits)
     lease_ttl: timedelta = timedelta(seconds=60)
     spread: float = 0.1
+    desks: Desks = field(default_factory=Desks)
     secrets_seen: dict[tuple[str, str], int] = field(default_factory=dict)
     """Hashes of Secrets by namespace and name, in memory only, so that a rotated key is noticed."""
     syncs_ended: dict[tuple[str, str], datetime] = field(default_factory=dict)

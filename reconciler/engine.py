@@ -66,6 +66,7 @@ class Engine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reconcile until `stop` is set; then let go of what is under way, leaving no half window."""
+        self.deps.desks.wake = self.queue.add
         await self._note_missing()
         async with asyncio.TaskGroup() as tasks:
             going = [tasks.create_task(job()) for job in (self._follow_source, self._follow_requests)]
@@ -80,6 +81,7 @@ class Engine:
 
         `missing` also looks at what the ledger knows of the source beside the keys, to let go of what went.
         """
+        self.deps.desks.wake = self.queue.add
         self.forced.update(keys)
         if missing:
             await self._note_missing()
@@ -148,7 +150,8 @@ class Engine:
             outcome = await handler.reconcile(case, self.deps)
         except (ReconcilerError, LedgerError) as error:
             outcome = failure(error)
-        self.forced.discard(key)
+        if not outcome.waits:
+            self.forced.discard(key)
         await self._close(case, outcome)
 
     async def _open(self, resource: Resource) -> Case:

@@ -30,12 +30,13 @@ SUSPENDED: Final = Verdict("False", "Suspended", "spec.suspend is true: nothing 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """An account and how its syncs come due: `interval` between two, `message` when all went well."""
+    """An account and how its syncs come due. `message` is said when all went well; `vendor` is who will be asked."""
 
     account: Account
     message: str
     next_after: Callable[[datetime], datetime]
     work: Callable[[Sync], Awaitable[Ending]]
+    vendor: str | None = None
 
 
 async def register(case: Case, deps: Deps, account: Account) -> Standing:
@@ -61,6 +62,18 @@ def trigger(case: Case, known: Standing, now: datetime) -> Trigger | None:
 
 
 async def feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed) -> Outcome:
+    """Sync, as soon as there is a place at the vendor's desk; the key is named again when there is one."""
+    if plan.vendor is None:
+        return await _feed(case, deps, known, why, plan)
+    if not deps.desks.take(plan.vendor, case.resource.key):
+        return Outcome(None, waits=True)
+    try:
+        return await _feed(case, deps, known, why, plan)
+    finally:
+        deps.desks.leave(plan.vendor)
+
+
+async def _feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Feed) -> Outcome:
     """Sync under the provider's lease, and say how it went.
 
     Another process's sync is left to it, and one that ended since the resource was read is looked at first.

@@ -23,6 +23,7 @@ from ledger.settings import LISTEN, InvalidSetting
 from reconciler.connectors.http import EgressPolicy
 from reconciler.connectors.registry import connector
 from reconciler.deps import Clock, Deps
+from reconciler.desks import Desks
 from reconciler.engine import Engine
 from reconciler.kinds.catalogue import kinds
 from reconciler.sources.kubernetes import Access, KubernetesSource, released
@@ -83,6 +84,7 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
         holder=holder,
         egress=options.egress,
         lease_ttl=options.lease_ttl,
+        desks=Desks(max(2, options.workers // 2)),
     )
     async with source, _probed(options, source, db) as where:
         log.info("reconciling", cluster=options.access.name, probes=where)

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from ledger.database import WriterDB
 from reconciler.connectors.registry import connector
 from reconciler.deps import Deps
+from reconciler.desks import Desks
 from reconciler.engine import Engine
 from reconciler.kinds.catalogue import kinds
 from reconciler.kinds.provider import built_in
@@ -54,6 +55,7 @@ class Plant:
     clock: Clock
     books: Books
     holder: str = "one"
+    places: int = 4
 
     @property
     def deps(self) -> Deps:
@@ -67,6 +69,7 @@ class Plant:
             jitter=lambda: 0.0,
             holder=self.holder,
             lease_ttl=timedelta(seconds=30),
+            desks=Desks(self.places),
         )
 
     def put(self, name: str = "vendor", kind: str = "Provider", **spec: Any) -> Key:

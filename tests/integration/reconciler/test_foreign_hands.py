@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from reconciler.errors import RetryLater
@@ -91,3 +92,22 @@ async def test_the_status_sums_up_the_month_in_one_text(plant: Plant) -> None:
     await plant.settle()
 
     assert plant.status(key)["spend"] == "3.5 USD"
+
+
+async def test_one_vendor_does_not_keep_every_worker(plant: Plant) -> None:
+    """While a slow vendor's providers fill their places, another kind is reconciled; the waiting ones come after."""
+    plant.books.pause = asyncio.Event()
+    names = [f"account-{number}" for number in range(6)]
+
+    async with replace(plant, places=2).running():
+        slow = [plant.put(name) for name in names]
+        await plant.books.paused.wait()
+        entry = {"name": "a", "serviceName": "A", "amount": "1", "start": "2026-11-01"}
+        other = plant.put("costs", "ManualCost", currency="USD", entries=[entry])
+        await plant.until_ready(other, READY)
+        running = await plant.rows("select count(*) from sync_run where namespace = :ns and outcome = 'Running'")
+        plant.books.pause.set()
+        for key in slow:
+            await plant.until_ready(key, READY)
+
+    assert running == [(2,)]
