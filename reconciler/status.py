@@ -31,6 +31,14 @@ class Verdict:
     stalled: bool = False
 
 
+def withheld(verdict: Verdict, wrong: str | None) -> Verdict:
+    """The verdict on a resource that still is as it was last good, because its manifest is `wrong` now."""
+    if wrong is None:
+        return verdict
+    message = f"{wrong}; until that is mended, what was last good stays in effect"
+    return Verdict("False", "InvalidSettings", message, progressing=verdict.progressing, stalled=True)
+
+
 def compose(
     before: Mapping[str, Any], verdict: Verdict, generation: int, now: datetime, fields: Mapping[str, Any]
 ) -> dict[str, Any]:

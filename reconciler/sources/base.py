@@ -42,6 +42,8 @@ class Resource:
     """The folder its manifest lies in; None in a cluster."""
     place: str | None = None
     """Where a person finds it, such as `providers.yaml:12`; None in a cluster."""
+    wrong: str | None = None
+    """Why it is not as its manifest now says, but as it was last good; None while it is."""
     status: Mapping[str, Any] | None = None
     """The status that the source shows now; None where a source shows none and the ledger alone keeps it."""
 

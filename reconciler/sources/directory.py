@@ -85,7 +85,10 @@ class DirectorySource:
         Its generation is left to the ledger, whose count outlives this process.
         """
         held = self._state.held.get(key)
-        return replace(held.resource, generation=0) if held is not None else None
+        if held is None:
+            return None
+        wrong = "; ".join(map(str, self.problems_of(key))) or None
+        return replace(held.resource, generation=0, wrong=wrong)
 
     def problems(self) -> Mapping[str, Sequence[Problem]]:
         """What is wrong now, by file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from reconciler.sources.base import Key
@@ -70,6 +71,24 @@ async def test_a_manifest_that_cannot_be_read_is_not_gone(plant: Plant) -> None:
     await plant.settle(key)
 
     assert await plant.total() == 1
+
+
+async def test_a_manifest_that_broke_is_told_and_changes_nothing(plant: Plant) -> None:
+    """What was last good goes on being synced; the status says what is wrong with the manifest now."""
+    plant.books.bills = {_day(1): ["1"]}
+    key = plant.put()
+    await plant.settle()
+    plant.books.bills = {_day(1): ["2"]}
+    plant.source.put(replace(plant.source.resources[key], wrong="vendor.yaml:7 spec.intervall: unknown field"))
+
+    await plant.settle()
+
+    assert plant.ready(key) == ("False", "InvalidSettings")
+    assert "vendor.yaml:7" in plant.status(key)["conditions"][0]["message"]
+    assert await plant.total() == 2
+    plant.source.put(replace(plant.source.resources[key], wrong=None))
+    await plant.settle()
+    assert plant.ready(key) == ("True", "Succeeded")
 
 
 async def test_another_kind_cannot_take_the_name(plant: Plant) -> None:
