@@ -177,7 +177,8 @@ class Engine:
     async def _close(self, case: Case, outcome: Outcome) -> None:
         key = case.resource.key
         if outcome.verdict is not None:
-            said = status.compose(case.before, outcome.verdict, case.generation, self.deps.now(), outcome.fields)
+            verdict = status.withheld(outcome.verdict, case.resource.wrong)
+            said = status.compose(case.before, verdict, case.generation, self.deps.now(), outcome.fields)
             if said != case.before or said != case.kept:
                 await self._write(key, said)
             await self._tell(case, said)
