@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api import explorer, export
+from api import explorer, export, metrics
 from api.access import Access, Bearers, Everyone
 from api.entrance import Identified, Logged
 from api.graphql.context import Context
@@ -41,6 +41,7 @@ def create_app(settings: ApiSettings, db: ReaderDB, connectors: Sequence[Connect
         Route("/readyz", readyz),
         Route("/graphql", graphql, methods=["POST"]),
         *export.routes(settings, db),
+        metrics.route(settings, db),
     ]
     if not settings.authentication:
         routes += explorer.routes()

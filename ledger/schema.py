@@ -212,6 +212,9 @@ Index(
     postgresql_where=sync_request.c.run_id.is_(None),
 )
 
+Index("sync_run_started", sync_run.c.started_at)
+Index("restatement_at", restatement.c.at)
+
 api_token = Table(
     "api_token",
     metadata,
