@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.terminal.commands import reading
-from api.terminal.opening import in_force, now, reader, show
-from api.terminal.options import Folder, From, Json, Listen, Namespace, StateDir, To, Url
+from api.terminal.opening import in_force, now, of_the_api, reader, show
+from api.terminal.options import Authentication, Folder, From, Json, Listen, Namespace, StateDir, To, Url
+from api.terminal.tokens import token
 from ledger.errors import InvalidQuestion, LedgerError, NeedsPerson
 from ledger.state import Memory, State
 from reconciler.errors import ReconcilerError
@@ -67,11 +68,13 @@ def costhook(
 
 @app.command()
 def up(
+    *,
     directory: Folder,
     once: Annotated[bool, typer.Option("--once", help="Sync everything once and exit")] = False,
     as_json: Json = False,
     state: StateDir = None,
     listen: Listen = None,
+    authentication: Authentication = None,
     database_url: Url = None,
 ) -> None:
     """Sync what the manifests in DIR declare, show it, serve the API, and watch for changes until Ctrl-C.
@@ -82,7 +85,7 @@ def up(
     """
     from migrations.ready import ready
 
-    settings = in_force(state=state, listen=listen, database_url=database_url)
+    settings = in_force(state=state, listen=listen, authentication=authentication, database_url=database_url)
     home = State(settings.state)
     memory = Memory(str(directory.resolve()), os.getpid(), settings.listen, own_database=settings.url() is None)
     with home.held(), ready(settings, make=True) as url:
@@ -136,17 +139,20 @@ def sync(
 
 
 app.add_typer(reading)
+app.add_typer(token, name="token")
 
 
 @app.command()
-def serve(state: StateDir = None, listen: Listen = None, database_url: Url = None) -> None:
+def serve(
+    state: StateDir = None, listen: Listen = None, authentication: Authentication = None, database_url: Url = None
+) -> None:
     """Serve the API alone, over a database that `up` or an operator fills, until Ctrl-C.
 
     Example: `costhook serve --database-url postgresql://reader:password@host/costs`
     """
     from migrations.ready import ready
 
-    settings = in_force(state=state, listen=listen, database_url=database_url)
+    settings = in_force(state=state, listen=listen, authentication=authentication, database_url=database_url)
     with ready(settings) as url:
         asyncio.run(_serve(settings, url))
 
@@ -239,18 +245,17 @@ async def _up(settings: Settings, url: str, folder: Path, *, once: bool, as_json
 async def _sync(settings: Settings, url: str, name: str, namespace: str | None, wish: Request) -> int:
     from api.terminal import asked as asking
     from api.terminal.layout import console
-    from ledger.requests import anyone_reconciles, ask
+    from ledger.requests import anyone_reconciles
     from reconciler.sources.base import Key
 
     async with reader(settings, url) as db, AsyncExitStack() as meanwhile:
         found = await asking.syncable(db, name, namespace)
         if await anyone_reconciles(db):
-            asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
-            return await asking.shown(db, asked, console(), None)
+            return await asking.shown(db, await asking.ask(db, found, wish, now()), console(), None)
         folder = _last_watched(settings)
         meanwhile.enter_context(State(settings.state).held())
         host = await meanwhile.enter_async_context(_host(settings, url, folder))
-        asked = await ask(db, found.namespace, found.name, wish, "costhook sync", now())
+        asked = await asking.ask(db, found, wish, now())
         work = host.once([Key(found.kind, found.namespace, found.name)])
         return await asking.shown(db, asked, console(), work)
 
@@ -327,12 +332,10 @@ async def _listening(settings: Settings, db: ReaderDB) -> AsyncIterator[str]:
     """The API, served meanwhile; gives its base URL."""
     from api.app import create_app
     from api.server import listening
-    from api.settings import ApiSettings
     from migrations.step import last
 
-    host, port = settings.address
-    app_settings = ApiSettings(host=host, schema_step=last(), clock=now)
-    async with listening(create_app(app_settings, db, _connectors()), host, port) as base:
+    api = create_app(of_the_api(settings, last()), db, _connectors())
+    async with listening(api, *settings.address) as base:
         yield base
 
 

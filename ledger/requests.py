@@ -51,14 +51,8 @@ class Asked:
     id: int
 
 
-async def ask(db: ReaderDB, namespace: str, provider: str, wish: Request, by: str, now: datetime) -> Asked:
-    """Ask for a sync now, of a period where `wish` names one. Whoever reconciles is told at once."""
-    async with db.transaction([namespace]) as connection:
-        return await put(connection, Asking(namespace, provider, wish, by, now))
-
-
 async def put(connection: Connection, asking: Asking) -> Asked:
-    """As `ask`, within a transaction: whoever reconciles is told when it commits."""
+    """Ask for a sync now, of a period where the wish names one. Whoever reconciles is told on commit."""
     values = {
         "namespace": asking.namespace,
         "provider": asking.provider,

@@ -5,11 +5,8 @@ Durations are in seconds. A value that is a secret shows as asterisks wherever s
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -19,11 +16,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from ledger.errors import NeedsPerson
 
 PREFIX: Final = "COSTHOOK_"
-MASK: Final = "********"
-_URL: Final = re.compile(
-    r"(?P<before>postgres(?:ql)?(?:\+\w+)?://[\w.%~-]*)(?P<password>:[^@/?#:]*(?=@))?"
-    r"(?P<after>(?:@[\w.%~,-]*)?(?::\d+)?(?:/[\w.%~-]*)?(?:\?(?:&?(?:host|port|sslmode)=[\w.%/~,-]*)*)?)"
-)
 LISTEN: Final = r"(\[[0-9a-fA-F:]+\]|[^:\[\]\s]+):([1-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
 
 
@@ -47,6 +39,28 @@ class Settings(BaseSettings):
         "127.0.0.1:2678",
         pattern=f"^{LISTEN}$",
         description="Where the API listens, HOST:PORT; port 0 picks a free one.",
+    )
+    authentication: bool = Field(
+        False, description="Ask every caller of the API who they are; needed where other machines reach it."
+    )
+    api_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names under which the API is reached, separated by commas; any, if none are given."
+    )
+    api_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Web origins other than the API's own whose pages may call it, separated by commas."
+    )
+    oidc_issuer: str | None = Field(
+        None, description="The identity provider whose JWTs the API accepts beside its own tokens: https://..."
+    )
+    oidc_audience: str | None = Field(None, description="The audience that JWTs must be meant for.")
+    oidc_jwks_url: str | None = Field(
+        None, description="Where the identity provider's keys are, if not where its discovery document says."
+    )
+    oidc_claim: str = Field("groups", description="The claim of JWTs that holds the caller's groups.")
+    oidc_grants: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(
+        default={},
+        description='Namespaces that each group opens, as JSON, such as {"finance": ["*"]}; if none are given, '
+        "groups are namespaces.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "error", description="What is logged to standard error: this and everything graver."
@@ -79,10 +93,18 @@ class Settings(BaseSettings):
     )
     connections: int = Field(5, ge=1, le=100, description="Connections to Postgres that each side keeps at most.")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "api_hosts", "api_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("oidc_grants", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('not JSON; write it as {"group": ["namespace"]}') from None
 
     @classmethod
     def settings_customise_sources(
@@ -107,19 +129,6 @@ class Settings(BaseSettings):
         return None if self.database_url is None else self.database_url.get_secret_value()
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as people see it: its value as text, masked if it is a secret, and where that came from."""
-
-    name: str
-    value: str
-    origin: str
-    variable: str
-    unit: str | None
-    default: str
-    says: str
-
-
 def read(flags: Mapping[str, Any]) -> Settings:
     """The settings with `flags` (by field name; None means not given) above the environment. Raises InvalidSetting."""
     given = {name: value for name, value in flags.items() if value is not None}
@@ -129,70 +138,19 @@ def read(flags: Mapping[str, Any]) -> Settings:
         raise InvalidSetting("; ".join(_complaint(details, given) for details in error.errors())) from None
 
 
-def explain(settings: Settings, flags: Mapping[str, Any]) -> list[Setting]:
-    """Every setting with its value and where it came from."""
-    return [_explained(name, settings, flags) for name in Settings.model_fields]
-
-
-def unknown_variables() -> Iterator[tuple[str, str | None]]:
-    """`COSTHOOK_*` variables of the environment that are no setting, each with the one that may be meant."""
-    for name in sorted(os.environ):
-        setting = name.lower().removeprefix(PREFIX.lower())
-        if name.upper().startswith(PREFIX) and setting not in Settings.model_fields:
-            meant = get_close_matches(setting, Settings.model_fields, n=1)
-            yield name, _variable(meant[0]) if meant else None
-
-
-def _explained(name: str, settings: Settings, flags: Mapping[str, Any]) -> Setting:
-    field = Settings.model_fields[name]
-    extra = field.json_schema_extra
-    return Setting(
-        name=name,
-        value=_text(getattr(settings, name)),
-        origin=_origin(name, flags),
-        variable=_variable(name),
-        unit=str(extra["unit"]) if isinstance(extra, dict) and "unit" in extra else None,
-        default=_text(field.default),
-        says=field.description or "",
-    )
-
-
-def _origin(name: str, flags: Mapping[str, Any]) -> str:
-    if flags.get(name) is not None:
-        return _flag(name)
-    given = {variable.upper() for variable, value in os.environ.items() if value}
-    return _variable(name) if _variable(name) in given else "default"
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, SecretStr):
-        return masked_url(value.get_secret_value())
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _complaint(details: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     name = str(details["loc"][0])
-    said_by = _flag(name) if name in given else _variable(name)
+    said_by = flag(name) if name in given else variable(name)
     if name == "listen" and details["type"] == "string_pattern_mismatch":
         return f"{said_by}: write HOST:PORT, such as 127.0.0.1:2678 or [::1]:2678"
     return f"{said_by}: {details['msg'][0].lower()}{details['msg'][1:]}"
 
 
-def masked_url(url: str) -> str:
-    """A database URL without its password; all of it masked unless every part of it is known to be harmless."""
-    found = _URL.fullmatch(url)
-    if found is None:
-        return MASK
-    return found["before"] + (f":{MASK}" if found["password"] is not None else "") + found["after"]
-
-
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """The variable that gives a setting."""
     return PREFIX + name.upper()
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """The flag that gives a setting, where a command has it."""
     return "--" + name.replace("_", "-")

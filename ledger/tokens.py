@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from ledger import audit
 from ledger.database import ReaderDB, WriterDB
 from ledger.errors import NotFound
 
@@ -71,8 +72,9 @@ async def create(
     now: datetime,
     *,
     expires_at: datetime | None = None,
+    by: str = "local",
 ) -> str:
-    """Make a token; returns it whole, for the only time."""
+    """Make a token, which the audit log tells; returns it whole, for the only time."""
     token_id, secret = secrets.token_hex(6), secrets.token_hex(32)
     values = {
         "id": token_id,
@@ -83,8 +85,10 @@ async def create(
         "now": now,
         "expires_at": expires_at,
     }
+    detail = {name: values[name] for name in ("name", "scopes", "namespaces")}
     async with db.transaction() as connection:
         await connection.execute(_CREATE, values)
+        await audit.write(connection, _entry(now, by, "createToken", token_id, detail))
     return f"{PREFIX}{token_id}_{secret}"
 
 
@@ -94,11 +98,12 @@ async def every(db: WriterDB) -> Sequence[Token]:
         return [_token(row) for row in await connection.execute(_LIST)]
 
 
-async def revoke(db: WriterDB, token_id: str, now: datetime) -> None:
-    """Make the token open nothing any more. Raises NotFound."""
+async def revoke(db: WriterDB, token_id: str, now: datetime, *, by: str = "local") -> None:
+    """Make the token open nothing any more, which the audit log tells. Raises NotFound."""
     async with db.transaction() as connection:
         if (await connection.execute(_REVOKE, {"id": token_id, "now": now})).scalar() is None:
             raise NotFound(f"there is no token {token_id}; `costhook token list` shows them")
+        await audit.write(connection, _entry(now, by, "revokeToken", token_id, {}))
 
 
 async def find(db: ReaderDB, presented: str, now: datetime) -> Token | None:
@@ -117,6 +122,10 @@ async def find(db: ReaderDB, presented: str, now: datetime) -> Token | None:
             return None
         await connection.execute(_USED, {"id": token_id, "now": now, "before": now - USE_NOTED})
         return _token(row)
+
+
+def _entry(now: datetime, by: str, action: str, token_id: str, detail: Mapping[str, Any]) -> audit.Entry:
+    return audit.Entry(at=now, actor=by, actor_kind="local", action=action, subject=token_id, detail=detail)
 
 
 def _digest(secret: str) -> bytes:

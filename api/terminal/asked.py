@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from api.terminal.opening import who
 from api.terminal.syncs import RUNNING, Bars, pause, told
+from ledger import audit
 from ledger.database import ReaderDB
 from ledger.errors import NeedsPerson, NotFound
 from ledger.reads.providers import Provider, ProviderFilter, provider, providers
 from ledger.reads.runs import SyncRun, sync_run
-from ledger.requests import Asked, taken
+from ledger.requests import Asked, Asking, put, taken
+from ledger.runs import Request
 
 KNOWN: Final = 50
 """Providers that are named when there is none of the name asked for."""
@@ -39,6 +43,24 @@ async def syncable(db: ReaderDB, name: str, namespace: str | None) -> Provider:
     if found[0].suspended:
         raise NeedsPerson(f"{name} is suspended; set spec.suspend to false in {found[0].place or 'its manifest'}")
     return found[0]
+
+
+async def ask(db: ReaderDB, of: Provider, wish: Request, now: datetime) -> Asked:
+    """Ask for a sync, which the audit log tells."""
+    days = {"from": wish.first_day, "to": wish.after_last_day}
+    entry = audit.Entry(
+        at=now,
+        actor=who(),
+        actor_kind="local",
+        action="syncProvider",
+        namespace=of.namespace,
+        subject=of.name,
+        detail={name: day.isoformat() for name, day in days.items() if day is not None},
+    )
+    async with db.transaction([of.namespace]) as connection:
+        asked = await put(connection, Asking(of.namespace, of.name, wish, entry.actor, now))
+        await audit.write(connection, entry)
+    return asked
 
 
 async def shown(db: ReaderDB, asked: Asked, to: Console, work: Awaitable[None] | None) -> int:

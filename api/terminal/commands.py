@@ -154,7 +154,7 @@ def settings(as_json: Json = False, state: StateDir = None, listen: Listen = Non
     Example: `COSTHOOK_LISTEN=127.0.0.1:9000 costhook settings`
     """
     from api.terminal import house
-    from ledger.settings import explain, unknown_variables
+    from ledger.provenance import explain, unknown_variables
 
     flags = {"state": state, "listen": listen, "database_url": database_url}
     found, unknown = explain(in_force(**flags), flags), list(unknown_variables())

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from api.terminal.layout import console, count, money
+from api.terminal.opening import who
+from ledger import audit
 from ledger.database import ReaderDB
 from ledger.errors import NeedsPerson
 from ledger.reads.export import Export, Format, export
@@ -51,8 +53,19 @@ class Asked:
 
 
 async def save(db: ReaderDB, asked: Asked, now: datetime) -> None:
-    """Write what was asked for, whole or not at all. Raises NeedsPerson."""
-    async with export(db, None, asked.question(), asked.form, now) as file:
+    """Write what was asked for, whole or not at all, and note it in the audit log. Raises NeedsPerson."""
+    question = asked.question()
+    detail = {
+        "format": asked.form,
+        "from": asked.first.isoformat(),
+        "to": asked.after_last.isoformat(),
+        "filter": question.filter.document(),
+        "asOf": asked.as_of and asked.as_of.isoformat(),
+    }
+    entry = audit.Entry(at=now, actor=who(), actor_kind="local", action="export", subject=asked.what, detail=detail)
+    async with db.transaction(()) as connection:
+        await audit.write(connection, entry)
+    async with export(db, None, question, asked.form, now) as file:
         await _write(file, asked.form, asked.target, console(stderr=True))
 
 

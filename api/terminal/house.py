@@ -11,7 +11,7 @@ from rich.text import Text
 
 from api.settings import ConnectorInfo
 from api.terminal.layout import NONE, Column, blocks, fitting, table
-from ledger.settings import Setting
+from ledger.provenance import Setting
 
 
 def connectors(found: Sequence[ConnectorInfo], broken: Mapping[str, str]) -> RenderableType:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ledger.errors import NeedsPerson
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ledger.database import ReaderDB
+    from api.settings import ApiSettings
+    from ledger.database import ReaderDB, WriterDB
     from ledger.settings import Settings
 
 T = TypeVar("T")
@@ -30,6 +35,33 @@ def in_force(**flags: Any) -> Settings:
     found = read(flags)
     logs.configure(found.log_level, found.log_format, tracebacks=found.log_level == "debug")
     return found
+
+
+def of_the_api(settings: Settings, schema_step: str) -> ApiSettings:
+    """What the API is told of the settings. Raises NeedsPerson where it would be open to everybody."""
+    from api.oidc import OidcSettings
+    from api.settings import ApiSettings
+
+    oidc = None
+    if settings.oidc_issuer is not None:
+        if settings.oidc_audience is None:
+            raise NeedsPerson("an issuer of JWTs is named, and no audience: set COSTHOOK_OIDC_AUDIENCE as well")
+        oidc = OidcSettings(
+            issuer=settings.oidc_issuer,
+            audience=settings.oidc_audience,
+            jwks_url=settings.oidc_jwks_url,
+            claim=settings.oidc_claim,
+            grants=settings.oidc_grants,
+        )
+    return ApiSettings(
+        host=settings.address[0],
+        authentication=settings.authentication,
+        oidc=oidc,
+        allowed_hosts=settings.api_hosts,
+        allowed_origins=settings.api_origins,
+        schema_step=schema_step,
+        clock=now,
+    )
 
 
 @asynccontextmanager
@@ -55,6 +87,30 @@ def answered(settings: Settings, question: Callable[[ReaderDB], Awaitable[T]]) -
 
     with ready(settings) as url:
         return asyncio.run(ask(url))
+
+
+def changed(settings: Settings, change: Callable[[WriterDB], Awaitable[T]]) -> T:
+    """What a change of the ledger gives."""
+    from ledger.database import connect_writer
+    from migrations.ready import ready
+
+    async def do(url: str) -> T:
+        db = connect_writer(url, pool_size=1)
+        try:
+            return await change(db)
+        finally:
+            await db.close()
+
+    with ready(settings) as url:
+        return asyncio.run(do(url))
+
+
+def who() -> str:
+    """Who runs the command, as the audit log shows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def show(render: Callable[[Console], RenderableType], as_json: object = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,14 @@ def moment(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def until(text: str) -> timedelta:
+    """A length of time in hours or days: 12h, 90d."""
+    match = re.fullmatch(r"([1-9]\d{0,4})([hd])", text)
+    if match is None:
+        raise typer.BadParameter("write a length of time as 90d (days) or 12h (hours)")
+    return timedelta(**{"hours" if match[2] == "h" else "days": int(match[1])})
+
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Folder of manifests")]
 StateDir = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="Folder of the state; .costhook if absent")
@@ -34,6 +43,9 @@ Url = Annotated[
     str | None, typer.Option("--database-url", metavar="URL", help="A Postgres instead of the embedded one")
 ]
 Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where the API listens")]
+Authentication = Annotated[
+    bool | None, typer.Option("--authentication", help="Ask every caller of the API who they are")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; amounts are exact, as text")]
 
 FIRST = "First day (UTC); a month means its first day"

@@ -7,15 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 from ledger import leases, requests, runs, standing
 from ledger.database import ReaderDB, WriterDB
 from ledger.notices import REQUESTS, Listener
+from ledger.requests import Asked, Asking
 from ledger.runs import Request
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WISH = Request(date(2026, 10, 1), date(2026, 11, 1))
 
 
+async def ask(reader: ReaderDB, namespace: str) -> Asked:
+    async with reader.transaction([namespace]) as connection:
+        return await requests.put(connection, Asking(namespace, "openai", WISH, "me", NOW))
+
+
 async def test_a_request_waits_for_the_next_run(writer: WriterDB, reader: ReaderDB, namespace: str) -> None:
     """A request is waiting until a run takes it on, with the period that was asked for."""
-    asked = await requests.ask(reader, namespace, "openai", WISH, "me", NOW)
+    asked = await ask(reader, namespace)
     assert (namespace, "openai") in await standing.waiting(writer)
     assert await requests.taken(reader, asked) is None
 
@@ -29,7 +35,7 @@ async def test_whoever_listens_is_told(writer: WriterDB, reader: ReaderDB, names
     """A listener hears of a request at once, and while it listens it can be seen that somebody does."""
     async with Listener(writer, REQUESTS) as listener:
         assert await requests.anyone_reconciles(reader)
-        await requests.ask(reader, namespace, "openai", WISH, "me", NOW)
+        await ask(reader, namespace)
         await listener.wait(timedelta(seconds=30))
 
 
@@ -41,9 +47,9 @@ async def test_nobody_listens(reader: ReaderDB, writer: WriterDB) -> None:
 
 async def test_a_request_stays_in_its_namespace(reader: ReaderDB, namespace: str) -> None:
     """Row-level security keeps a request from those who see only other namespaces."""
-    asked = await requests.ask(reader, namespace, "openai", WISH, "me", NOW)
+    asked = await ask(reader, namespace)
 
-    assert await requests.taken(reader, requests.Asked("elsewhere", asked.provider, asked.id)) is None
+    assert await requests.taken(reader, Asked("elsewhere", asked.provider, asked.id)) is None
 
 
 async def test_what_a_dead_holder_held_is_free(writer: WriterDB, namespace: str) -> None:

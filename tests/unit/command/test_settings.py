@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.settings import MASK, InvalidSetting, Setting, Settings, explain, masked_url, read, unknown_variables
+from ledger.provenance import MASK, Setting, explain, masked_url, unknown_variables
+from ledger.settings import InvalidSetting, Settings, read
 
 PASSWORD = "correct-horse"
 
@@ -54,10 +55,21 @@ def test_every_setting_has_a_variable(name: str, monkeypatch: pytest.MonkeyPatch
     """The variable that is shown is the variable that is obeyed."""
     before = shown({})[name]
     values = {"listen": "[::1]:99", "log_level": "debug", "log_format": "json", "allow_loopback": "true"}
+    values |= {"authentication": "true", "oidc_grants": '{"finance": ["*"]}'}
     monkeypatch.setenv(before.variable, values.get(name, "7" if before.value.isdigit() else "some-where"))
 
     assert shown({})[name].origin == before.variable
     assert shown({})[name].value != before.value
+
+
+def test_what_should_be_json_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapping is JSON; anything else names the variable and shows how to write it."""
+    monkeypatch.setenv("COSTHOOK_OIDC_GRANTS", "finance=*")
+    with pytest.raises(InvalidSetting, match=r"COSTHOOK_OIDC_GRANTS: .*not JSON; write it as"):
+        read({})
+
+    monkeypatch.setenv("COSTHOOK_OIDC_GRANTS", '{"finance": ["*"], "web": ["team-a", "team-b"]}')
+    assert read({}).oidc_grants == {"finance": ("*",), "web": ("team-a", "team-b")}
 
 
 def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
