@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from api.graphql.http import Refusal, refused
+
 _FOLDER: Final = Path(__file__).parent
 _KINDS: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 
@@ -18,7 +20,7 @@ def routes() -> list[Route]:
     """The page at GET /graphql, and the way there."""
     return [
         Route("/", _start, methods=["GET"]),
-        Route("/graphql", _file("page.html"), methods=["GET"]),
+        Route("/graphql", _page, methods=["GET"]),
         Route("/graphql/explorer.css", _file("explorer.css"), methods=["GET"]),
         Route("/graphql/explorer.js", _file("explorer.js"), methods=["GET"]),
         Route("/graphql/schema.js", _file("schema.js"), methods=["GET"]),
@@ -27,6 +29,15 @@ def routes() -> list[Route]:
 
 async def _start(_request: Request) -> Response:
     return RedirectResponse("/graphql")
+
+
+async def _page(request: Request) -> Response:
+    """The page, for browsers; programs are told that questions are posted."""
+    if "text/html" not in request.headers.get("accept", ""):
+        answer = refused(Refusal(405, "Send questions by POST."))
+        answer.headers["Allow"] = "POST"
+        return answer
+    return await _file("page.html")(request)
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

@@ -12,6 +12,7 @@ from ledger.database import ReaderDB, connect_reader
 from ledger.errors import NeedsPerson
 from tests.integration.api.conftest import Asker, settings
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 ASK = "{ viewer { kind } }"
 
 
@@ -54,7 +55,7 @@ async def test_requests_that_other_sites_cause_are_refused(asker: Asker, site: s
     """An image or script tag elsewhere cannot make a browser fetch from here; following a link can open the page."""
     fetched = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
     assert (await asker.http.get("/graphql", headers=fetched)).status_code == 403
-    followed = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+    followed = {"sec-fetch-site": site, "sec-fetch-mode": "navigate", **BROWSER}
     assert (await asker.http.get("/graphql", headers=followed)).status_code == 200
 
 
@@ -62,7 +63,7 @@ async def test_every_answer_has_security_headers(asker: Asker) -> None:
     """Pages, answers, refusals and what is not found all forbid framing, sniffing and foreign code."""
     for answer in (
         await asker.post(ASK),
-        await asker.http.get("/graphql"),
+        await asker.http.get("/graphql", headers=BROWSER),
         await asker.http.get("/nowhere"),
         await asker.post(ASK, host="evil.example"),
     ):
@@ -75,7 +76,7 @@ async def test_every_answer_has_security_headers(asker: Asker) -> None:
 async def test_the_page_loads_nothing_from_elsewhere(asker: Asker) -> None:
     """The page's files are served here, and none of them names another host."""
     for path in ("/graphql", "/graphql/explorer.css", "/graphql/explorer.js", "/graphql/schema.js"):
-        answer = await asker.http.get(path)
+        answer = await asker.http.get(path, headers=BROWSER)
         assert answer.status_code == 200
         assert "://" not in answer.text
 
@@ -83,8 +84,10 @@ async def test_the_page_loads_nothing_from_elsewhere(asker: Asker) -> None:
 async def test_questions_are_not_asked_by_get(asker: Asker) -> None:
     """GET runs nothing: a link could otherwise make a visitor's browser ask."""
     answer = await asker.http.get("/graphql", params={"query": ASK})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    page = await asker.http.get("/graphql", params={"query": ASK}, headers=BROWSER)
 
-    assert answer.headers["content-type"].startswith("text/html")
+    assert page.headers["content-type"].startswith("text/html")
     assert (await asker.http.put("/graphql")).status_code == 405
 
 
