@@ -24,12 +24,18 @@ class Desks:
         self._waiting: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self.wake: Callable[[Key], None] = lambda _key: None
 
+    def has_place(self, vendor: str, key: Key) -> bool:
+        """Whether there is a place; where there is none, `key` is named when there is one."""
+        if self._taken[vendor] < self._most:
+            return True
+        self._waiting[vendor].setdefault(key)
+        return False
+
     def take(self, vendor: str, key: Key) -> bool:
-        """Take a place; where there is none, False, and `key` is named when there is one."""
-        self._waiting[vendor].pop(key, None)
-        if self._taken[vendor] >= self._most:
-            self._waiting[vendor][key] = None
+        """Take a place, if there is one; otherwise as `has_place`."""
+        if not self.has_place(vendor, key):
             return False
+        self._waiting[vendor].pop(key, None)
         self._taken[vendor] += 1
         return True
 

@@ -33,6 +33,8 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
     spec = read(deps.kinds["Provider"], case.resource.spec)
     assert isinstance(spec, ProviderSpec)
     connector = deps.connector(spec.type)
+    if not (spec.suspend or deps.desks.has_place(spec.type, case.resource.key)):
+        return Outcome(None, waits=True)  # before anything is asked of the database on its behalf
     known = await feeding.register(case, deps, case.account(spec.type, suspended=spec.suspend))
     if spec.suspend:
         await accounts.schedule(deps.db, case.ref.namespace, case.ref.name, None)
