@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ import pytest
 import structlog
 
 import costhook
+from tests.integration.conftest import make_database
 
 MANUAL = """\
 apiVersion: costhook.io/v1alpha1
@@ -122,6 +124,14 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     logging.getLogger().handlers[:] = handlers
     signal.signal(signal.SIGTERM, terminate)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def url(server_url: str, call: Call) -> str:
+    """A new database at the newest step."""
+    made = asyncio.run(make_database(server_url))
+    assert call("migrate", "--database-url", made).code == 0
+    return made
 
 
 class Process(subprocess.Popen[str]):

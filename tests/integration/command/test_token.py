@@ -14,17 +14,8 @@ from sqlalchemy import text
 
 from ledger.database import connect_owner
 from tests.integration.command.conftest import MANUAL, Answer, Call, Process
-from tests.integration.conftest import make_database
 
 QUERY = {"query": "{ providers { edges { node { namespace name } } } }"}
-
-
-@pytest.fixture
-def url(server_url: str, call: Call) -> str:
-    """A new database at the newest step."""
-    made = asyncio.run(make_database(server_url))
-    assert call("migrate", "--database-url", made).code == 0
-    return made
 
 
 @pytest.fixture
