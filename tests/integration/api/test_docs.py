@@ -1,0 +1,109 @@
+"""Every query of docs/api.md is run, and the page shows what it answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.server import listening
+from ledger import accounts, tokens
+from ledger.accounts import Account
+from ledger.charge import Charge
+from ledger.database import ReaderDB, WriterDB
+from ledger.window import DAY, Span, midnight
+from tests.integration.api.conftest import Asker, settings
+from tests.integration.ledger.conftest import Desk
+
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
+TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
+TEAM = "team-a"
+EXAMPLE = re.compile(r"^```graphql\n(.*?)^```\n\n```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+class Line(NamedTuple):
+    """A line of the bill in the page's story: what one model costs a day."""
+
+    provider: str
+    model: str
+    amount: str
+    team: str = "search"
+
+
+OCTOBER = (
+    Line("openai", "gpt-5.2", "40.10"),
+    Line("openai", "gpt-5.2-mini", "3.25"),
+    Line("anthropic", "claude-opus-5", "25"),
+)
+NOVEMBER = (
+    Line("openai", "gpt-5.2", "22.40"),
+    Line("openai", "gpt-5.2-mini", "4.75", "support"),
+    Line("anthropic", "claude-opus-5", "61.5", "support"),
+)
+
+
+def told(first: date, after_last: date, lines: Sequence[Line], provider: str) -> list[Charge]:
+    """The same lines for every day of the period."""
+    days = [first + timedelta(days=i) for i in range((after_last - first).days)]
+    return [_charge(day, line) for day in days for line in lines if line.provider == provider]
+
+
+def _charge(day: date, line: Line) -> Charge:
+    title = {"openai": "OpenAI", "anthropic": "Anthropic"}[line.provider]
+    return Charge(
+        midnight(day),
+        midnight(day) + DAY,
+        "USD",
+        Decimal(line.amount),
+        "api",
+        f"{title} API",
+        title,
+        x_model=line.model,
+        tags={"team": line.team},
+    )
+
+
+@pytest.fixture
+async def page(reader: ReaderDB, writer: WriterDB) -> AsyncIterator[Asker]:
+    """The API that the page tells of: two vendors, and a restatement of the last October day on 3 November."""
+    october, november, today = date(2026, 10, 1), date(2026, 11, 1), date(2026, 11, 21)
+    for provider in ("openai", "anthropic"):
+        account = Account(TEAM, provider, "Provider", provider, {"environment": "production"})
+        await accounts.register(writer, account, TODAY)
+        desk = Desk(writer, TEAM, provider)
+        before = told(october, november, OCTOBER, provider)
+        at = datetime(2026, 11, 2, 6, tzinfo=UTC)
+        await desk.sync(Span.of_days(october, november), before, at=at - timedelta(hours=20))
+        await desk.sync(Span.of_days(october, november), before, at=at)
+        if provider == "openai":
+            last = october.replace(day=31)
+            restated = [c._replace(billed_cost=Decimal("38.60")) if c.x_model == "gpt-5.2" else c for c in before]
+            kept = [c for c in restated if c.charge_period_start.date() == last]
+            await desk.sync(Span.of_days(last, november), kept, at=at + timedelta(days=1))
+        await desk.sync(Span.of_days(november, today), told(november, today, NOVEMBER, provider), at=TODAY)
+    token = await tokens.create(writer, "docs", ["read"], [TEAM], TODAY)
+    app = create_app(settings(authentication=True, clock=lambda: TODAY), reader)
+    headers = {"authorization": f"Bearer {token}"}
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:
+        yield Asker(http)
+
+
+def examples() -> list[tuple[str, Any]]:
+    """Every query of the page with the answer that the page shows."""
+    return [(query, json.loads(answer)) for query, answer in EXAMPLE.findall(PAGE.read_text())]
+
+
+async def test_the_page_shows_what_is_answered(page: Asker) -> None:
+    """Each query, copied as it stands, gets the answer below it to the letter."""
+    found = examples()
+    assert len(found) >= 5
+    for query, answer in found:
+        assert {"data": await page.ask(query)} == answer, query
