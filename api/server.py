@@ -87,8 +87,11 @@ def _listen(host: str, port: int) -> socket.socket:
         raise NeedsPerson(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen HOST:PORT"
         ) from None
+    # Connections inherit both. asyncio asks for no delay only where the protocol is named, which it is not here, and
+    # with delay every answer, sent in two parts, waits 40 ms for the client's acknowledgement of the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it: one whose client stops reading ends, whatever waits to be sent.
+        # A connection whose client stops reading ends, whatever waits to be sent.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
     listener.setblocking(False)
     return listener
