@@ -1,4 +1,4 @@
-"""Who asks: an API token, a JWT of the identity provider, or, on loopback, whoever sits at the machine."""
+"""Who asks: an API token, a JWT of the identity provider or of the cluster, or, on loopback, whoever sits there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 
 from api.graphql.errors import Code
 from api.graphql.http import Refusal
+from api.kubernetes import Cluster
 from api.oidc import InvalidJwt, Verifier
 from api.principal import LOCAL, SCOPES, Principal
 from api.settings import ApiSettings
@@ -42,21 +43,31 @@ class Everyone:
 
 
 class Bearers:
-    """Callers show an API token, or a JWT where an identity provider is set."""
+    """Callers show an API token, a JWT where an identity provider is set, or a token of the cluster where one is."""
 
-    def __init__(self, settings: ApiSettings, db: ReaderDB, verifier: Verifier | None) -> None:
-        self._settings, self._db, self._verifier = settings, db, verifier
+    def __init__(
+        self, settings: ApiSettings, db: ReaderDB, verifier: Verifier | None, cluster: Cluster | None = None
+    ) -> None:
+        self._settings, self._db, self._verifier, self._cluster = settings, db, verifier, cluster
 
     async def identify(self, headers: Headers) -> Principal:
         presented = _credential(headers)
         if presented.startswith(tokens.PREFIX):
             return await self._by_token(presented)
-        if self._verifier is None:
+        found = await self._by_jwt(presented)
+        if found is None and self._cluster is not None:
+            found = await self._cluster.find(presented)
+        if found is None:
             raise Unauthenticated
+        return found
+
+    async def _by_jwt(self, presented: str) -> Principal | None:
+        if self._verifier is None:
+            return None
         try:
             return await self._verifier.verify(presented)
         except InvalidJwt:
-            raise Unauthenticated from None
+            return None
 
     async def _by_token(self, presented: str) -> Principal:
         now = self._settings.clock()

@@ -12,12 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 from api import explorer, export, metrics
 from api.access import Access, Bearers, Everyone
+from api.apiserver import ApiServer, login
 from api.entrance import Identified, Logged
 from api.graphql.context import Context
 from api.graphql.errors import Code
 from api.graphql.http import GraphQLEndpoint, Refusal, refused
 from api.health import healthz, readyz
 from api.keys import Keys
+from api.kubernetes import Cluster
 from api.oidc import Verifier
 from api.schema import make_schema
 from api.security import Guard
@@ -59,4 +61,7 @@ def _access(settings: ApiSettings, db: ReaderDB) -> Access:
     if settings.oidc is not None:
         keys = Keys(settings.oidc.issuer, settings.oidc.jwks_url, settings.clock)
         verifier = Verifier(settings.oidc, keys, settings.clock)
-    return Bearers(settings, db, verifier)
+    cluster = None
+    if settings.kubernetes is not None:
+        cluster = Cluster(ApiServer(login(settings.kubernetes)), db, settings.clock)
+    return Bearers(settings, db, verifier, cluster)

@@ -20,9 +20,14 @@ class Principal:
     kind: Literal["local", "token", "jwt"]
     namespaces: frozenset[str] | None
     scopes: frozenset[str]
+    sync_in: frozenset[str] | None = None
+    """The namespaces in which the scope sync holds; None: in all that they see."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    def may_sync(self, namespace: str) -> bool:
+        return self.may("sync") and (self.sync_in is None or namespace in self.sync_in)
 
     def sees(self, namespace: str) -> bool:
         return self.namespaces is None or namespace in self.namespaces

@@ -49,6 +49,8 @@ class ApiSettings:
     """Whether every request must prove who asks. Without it only this machine itself is served."""
     oidc: OidcSettings | None = None
     """The identity provider whose JWTs are accepted beside API tokens."""
+    kubernetes: str | None = None
+    """The cluster whose tokens are accepted and whose RBAC decides about their owners: in-cluster, or a kubeconfig."""
     allowed_hosts: tuple[str, ...] = ()
     """Names the API is reached under, as in the Host header; needed only with authentication, empty: any."""
     allowed_origins: tuple[str, ...] = ()

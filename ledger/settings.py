@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     api_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins other than the API's own whose pages may call it, separated by commas."
     )
+    kubernetes: str | None = Field(
+        None,
+        description="The cluster whose bearer tokens the API accepts, and whose RBAC decides what their owners see: "
+        "in-cluster, or the path of a kubeconfig.",
+    )
     oidc_issuer: str | None = Field(
         None, description="The identity provider whose JWTs the API accepts beside its own tokens: https://..."
     )

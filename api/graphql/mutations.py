@@ -60,6 +60,7 @@ async def sync_provider(
     context = _allowed(info)
     days = None if period is None else period.meant()
     namespace, name = text(namespace, "namespace"), text(name, "name")
+    _check(context, namespace)
     async with context.ledger() as connection:
         suspended = await requests.is_suspended(connection, namespace, name)
         if suspended is None:
@@ -83,6 +84,7 @@ async def cancel_sync(info: Resolving, *, id: strawberry.ID) -> CancelSyncResult
         run = await runs.sync_run(connection, namespace, number)
         if run is None:
             return _not_found("There is no such run.", "id")
+        _check(context, namespace)
         if not await requests.put_cancel(connection, namespace, number):
             return StateProblem(code="NOT_RUNNING", message="The run has ended already.", field="id")
         await _note(connection, context, "cancelSync", namespace, run.provider, {"run": number})
@@ -95,6 +97,12 @@ def _allowed(info: Resolving) -> Context:
     if not info.context.principal.may("sync"):
         raise PublicError(Code.FORBIDDEN, "This takes the scope sync.")
     return info.context
+
+
+def _check(context: Context, namespace: str) -> None:
+    """Refuse callers who see the namespace and may not sync in it. To others it is as if it were not there."""
+    if context.principal.sees(namespace) and not context.principal.may_sync(namespace):
+        raise PublicError(Code.FORBIDDEN, "You may see this namespace, and not ask for syncs in it.")
 
 
 def _not_found(message: str, field: str) -> NotFoundProblem:

@@ -57,6 +57,7 @@ def of_the_api(settings: Settings, schema_step: str) -> ApiSettings:
         host=settings.address[0],
         authentication=settings.authentication,
         oidc=oidc,
+        kubernetes=settings.kubernetes,
         allowed_hosts=settings.api_hosts,
         allowed_origins=settings.api_origins,
         schema_step=schema_step,

@@ -50,13 +50,14 @@ class Release:
 
     def process(self, spec: Mapping[str, Any], log: Path) -> Process:
         """The first container of a pod as a process here, with the pod's arguments, variables and token."""
-        container = spec["containers"][0]
-        arguments = [each for each in container["args"] if not each.startswith("--probes=")]
-        kubeconfig = self.kubeconfig(spec["serviceAccountName"])
-        more = [] if "--release" in arguments else ["--probes=127.0.0.1:0"]
-        return Process(
-            *arguments, *more, f"--kubeconfig={kubeconfig}", log=log, environment=self._environment(container)
-        )
+        container, kubeconfig = spec["containers"][0], self.kubeconfig(spec["serviceAccountName"])
+        arguments = [_here(each) for each in container["args"]]
+        environment = self._environment(container)
+        if "COSTHOOK_KUBERNETES" in environment:
+            environment["COSTHOOK_KUBERNETES"] = str(kubeconfig)
+        else:
+            arguments.append(f"--kubeconfig={kubeconfig}")
+        return Process(*arguments, log=log, environment=environment)
 
     @contextmanager
     def reconciling(self, log: Path) -> Iterator[Process]:
@@ -74,3 +75,9 @@ class Release:
         reference = variable["valueFrom"]["secretKeyRef"]
         data = self.plane.get("secret", reference["name"], "-n", self.namespace)["data"]
         return base64.b64decode(data[reference["key"]]).decode()
+
+
+def _here(argument: str) -> str:
+    """The argument, listening on loopback and on any port."""
+    flag, given, _ = argument.partition("=")
+    return f"{flag}=127.0.0.1:0" if given and flag in ("--probes", "--listen") else argument

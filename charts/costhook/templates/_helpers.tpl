@@ -132,6 +132,11 @@ initContainers:
 image: {{ include "costhook.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 env: {{- include "costhook.env" .root | nindent 2 }}
+{{- if eq .component "api" }}
+  # Whoever the cluster knows is let in, and sees what its RBAC lets them see; API tokens work beside that.
+  - {name: COSTHOOK_AUTHENTICATION, value: "true"}
+  - {name: COSTHOOK_KUBERNETES, value: in-cluster}
+{{- end }}
 {{- with $values.extraEnv }}{{ toYaml . | nindent 2 }}{{ end }}
 resources: {{- toYaml $values.resources | nindent 2 }}
 securityContext: {{- include "costhook.security" .root | nindent 2 }}

@@ -1,0 +1,115 @@
+"""Kubernetes as the one who knows callers: whose a bearer token is (TokenReview), and what they may see and do there
+(SubjectAccessReview). So RBAC alone decides about teams and roles; answers are kept for a moment.
+
+Facts: kubernetes.io/docs/reference/kubernetes-api/authentication-resources and .../authorization-resources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+import httpx
+import structlog
+
+from api.apiserver import ApiServer
+from api.graphql.errors import Code
+from api.graphql.http import Refusal
+from api.principal import Principal, Scope
+from ledger.database import ReaderDB
+from ledger.reads.namespaces import namespaces
+
+KEPT: Final = timedelta(seconds=15)
+"""How long an answer holds; a right that is taken away is felt after this time at most."""
+MOST_KEPT: Final = 1000
+QUESTIONS: Final = 16
+"""Questions that are asked at the same time for one caller."""
+VIEWERS: Final[frozenset[Scope]] = frozenset({"read", "export", "metrics"})
+
+log = structlog.get_logger("api")
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who a token belongs to, as a SubjectAccessReview wants it."""
+
+    user: str
+    groups: tuple[str, ...]
+    uid: str | None
+    extra: dict[str, Any]
+
+
+class Cluster:
+    """Asks one API server about callers."""
+
+    def __init__(self, server: ApiServer, db: ReaderDB, clock: Callable[[], datetime]) -> None:
+        self._server, self._db, self._clock = server, db, clock
+        self._known: OrderedDict[bytes, tuple[datetime, Principal | None]] = OrderedDict()
+
+    async def find(self, presented: str) -> Principal | None:
+        """Whose the token is, and what they may see; None where the cluster does not know it. Raises Refusal."""
+        key, now = sha256(presented.encode()).digest(), self._clock()
+        held = self._known.get(key)
+        if held is not None and held[0] > now:
+            return held[1]
+        try:
+            caller = await self._review(presented)
+            found = None if caller is None else await self._principal(caller)
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            log.warning("the cluster cannot be asked about callers", error=f"{type(error).__name__}: {error}")
+            raise Refusal(503, "The cluster cannot be asked who you are; try again soon.", Code.UNAVAILABLE) from None
+        self._keep(key, now + KEPT, found)
+        return found
+
+    async def _review(self, presented: str) -> _Caller | None:
+        body = await self._server.create("authentication.k8s.io/v1", "TokenReview", {"token": presented})
+        if not body.get("authenticated"):
+            return None
+        user = body["user"]
+        return _Caller(user["username"], tuple(user.get("groups", ())), user.get("uid"), user.get("extra") or {})
+
+    async def _principal(self, caller: _Caller) -> Principal:
+        """What the caller may see is asked for every namespace that the ledger knows, unless it is all of them."""
+        seen = await self._where(caller, "get", None)
+        changed = await self._where(caller, "patch", seen)
+        scopes = VIEWERS if changed == frozenset() else VIEWERS | {"sync"}
+        return Principal(f"kubernetes {caller.user}", "jwt", seen, scopes, sync_in=changed)
+
+    async def _where(self, caller: _Caller, verb: str, within: Iterable[str] | None) -> frozenset[str] | None:
+        """The namespaces in which the caller may `verb` Providers; None for all of them."""
+        if await self._may(caller, verb, None):
+            return None
+        if within is None:
+            async with self._db.transaction(None) as connection:
+                within = await namespaces(connection)
+        asked, gate = list(within), asyncio.Semaphore(QUESTIONS)
+
+        async def may(namespace: str) -> bool:
+            async with gate:
+                return await self._may(caller, verb, namespace)
+
+        answers = await asyncio.gather(*(may(namespace) for namespace in asked))
+        return frozenset(namespace for namespace, allowed in zip(asked, answers, strict=True) if allowed)
+
+    async def _may(self, caller: _Caller, verb: str, namespace: str | None) -> bool:
+        attributes = {"group": "costhook.io", "resource": "providers", "verb": verb}
+        spec = {
+            "user": caller.user,
+            "groups": list(caller.groups),
+            "uid": caller.uid,
+            "extra": caller.extra,
+            "resourceAttributes": attributes | ({"namespace": namespace} if namespace is not None else {}),
+        }
+        body = await self._server.create("authorization.k8s.io/v1", "SubjectAccessReview", spec)
+        return body.get("allowed") is True
+
+    def _keep(self, key: bytes, until: datetime, found: Principal | None) -> None:
+        self._known[key] = until, found
+        self._known.move_to_end(key)
+        while len(self._known) > MOST_KEPT:
+            self._known.popitem(last=False)
