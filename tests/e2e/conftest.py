@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.controlplane import HOW_TO_GET, ControlPlane, missing_programs
 from tests.e2e.process import Process
 from tests.e2e.release import Release
+from tests.e2e.secrecy import leaked
 from tests.e2e.team import Ledger, Team
 from tests.e2e.vendor import Vendor
 from tests.integration.conftest import make_ledger, server_url
@@ -62,10 +63,15 @@ def release(plane: ControlPlane, ledger: Ledger) -> Release:
 
 
 @pytest.fixture(scope="session")
-def reconciler(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """The reconciler of the tests that do it no harm, with the rights that the chart gives it and no others."""
+def reconciler(release: Release, ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """The reconciler of the tests that do it no harm, with the rights that the chart gives it and no others.
+
+    After the last of them, the keys that they planted are searched for everywhere.
+    """
     with release.reconciling(tmp_path_factory.mktemp("reconciler") / "log") as process:
         yield process
+        leaks = list(leaked(release.plane, ledger, process))
+    assert leaks == []
 
 
 @pytest.fixture
