@@ -17,6 +17,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from msgspec import json as fast_json
 from msgspec import msgpack
 
 from ledger.charge import MAX_TEXT, Charge, check
@@ -28,7 +29,8 @@ HASH_BYTES: Final = 16
 
 _PACK: Final = msgpack.Encoder(order="deterministic").encode
 _UNPACK: Final = msgpack.Decoder(Charge).decode
-_CANONICAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,59})(?:\.[0-9]{0,59}[1-9])?\Z").match
+_JSON: Final = fast_json.Encoder().encode
+_PLAIN: Final = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?\Z").match
 _TEXTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*DIMENSIONS[1:], *NAMES)))
 _AMOUNTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*COSTS, *QUANTITIES)))
 _SEEN_CURRENCIES: Final[set[str]] = set()
@@ -113,7 +115,9 @@ def _amount(value: Any) -> str:
     if type(value) is not Decimal:
         raise InvalidAmount(f"an amount must be a Decimal, not {type(value).__name__}")
     text = str(value)
-    return text if _CANONICAL(text) else plain(canonical(value))
+    if _PLAIN(text):
+        return text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text
+    return plain(canonical(value))
 
 
 def _escaped(text: str | None) -> str:
@@ -127,21 +131,36 @@ def _escaped(text: str | None) -> str:
 def _document(value: Mapping[str, Any] | None) -> str:
     if not value:
         return ""
+    return (_flat(value) or _nested(value)).replace("\\", "\\\\")
+
+
+def _flat(value: Mapping[str, Any]) -> str | None:
+    """A document whose values are all texts, as nearly all documents are; None for any other."""
+    for inner in value.values():
+        if type(inner) is not str:
+            return None
+    try:
+        text = _JSON(value).decode()
+    except (UnicodeEncodeError, TypeError):
+        return None
+    return None if "\\u0000" in text else text
+
+
+def _nested(value: Mapping[str, Any]) -> str:
     _refuse_floats(value)
     text = _dumps(value)
-    if "\\u0000" in text:
-        text = _dumps(_without_nul(value))
-    return text.replace("\\", "\\\\")
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain_amount)
+    return _dumps(_without_nul(value)) if "\\u0000" in text else text
 
 
 def _plain_amount(value: object) -> str:
     if isinstance(value, Decimal):
         return plain(canonical(value))
     raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+_dumps: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain_amount
+).encode
 
 
 def _refuse_floats(value: Any) -> None:

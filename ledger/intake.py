@@ -116,7 +116,7 @@ class Intake:
         if self.sums is not None and not self.sums.add(batch, places, filled):
             self.sums = None
         for index, texts in lines.items():
-            self._keep(index, len(texts), "".join(texts).encode())
+            self._keep(index, len(texts), "".join(texts).encode(errors="replace"))
         for index, kept in packed.items():
             self._keep(index, len(kept), pickle.dumps([tuple(row) for row in kept], protocol=5))
 

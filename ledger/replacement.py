@@ -316,4 +316,4 @@ class _Replacement:
 async def _encoded(lines: Iterator[str]) -> AsyncIterator[bytes]:
     """Lines in pieces of a size that is worth sending."""
     while chunk := "".join(islice(lines, 1000)):
-        yield chunk.encode()
+        yield chunk.encode(errors="replace")

@@ -30,6 +30,18 @@ async def test_a_first_sync_stores_every_charge(desk: Desk) -> None:
     assert multiset(await desk.charges()) == multiset([charge(0, "a", "1.5"), charge(3, "b", "-0.25")])
 
 
+async def test_half_characters_stop_no_sync(desk: Desk) -> None:
+    """Halves of surrogate pairs, which no database holds, are stored as question marks, and are no news next time."""
+    odd = charge(0, "a\ud800", "1.5", service="S\udfff")._replace(tags={"k\ud800": "\ud800"})
+
+    await desk.sync(days(0, 2), [odd])
+    again = await desk.sync(days(0, 2), [odd, charge(0, "b", "2", service="\ud800")], at=LATER)
+
+    assert (again.inserted, again.changed, again.removed) == (1, 0, 0)
+    assert {(c.sku_id, c.service_name) for c in await desk.charges()} == {("a?", "S?"), ("b", "?")}
+    assert await desk.rollup() == {(START, "S?", "USD"): (Decimal("1.5"), 1), (START, "?", "USD"): (Decimal(2), 1)}
+
+
 async def test_repeating_a_sync_writes_nothing(desk: Desk) -> None:
     """Unchanged rows are not written again: same tuples, no history, no dead tuples in the partitions."""
     await desk.sync(days(0, 5), [charge(0, "a", "1.5"), charge(3, "b", "2")])
