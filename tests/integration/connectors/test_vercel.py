@@ -279,7 +279,7 @@ async def test_lines_keep_their_columns() -> None:
         "Build & Deploy",
         "iad1",
     )
-    assert (charge.consumed_quantity, charge.consumed_unit) == (1834201, "Requests")
+    assert (charge.consumed_quantity, charge.consumed_unit) == (Decimal(1834201), "Requests")
     assert charge.x_origin == "api"
     assert (charge.extra or {})["RegionName"] == "Washington, D.C., USA"
     assert {each.sub_account_id for each in seats} == {None}
