@@ -1,0 +1,59 @@
+"""`make bench`: every figure of docs/performance.md, measured here and now."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.bench import files, ingest, memory
+from tests.bench.figure import Figure, save
+from tests.bench.ground import server
+
+SMALL_ROWS: Final = 3_000
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Figure]:
+    """Measure what the arguments ask for; prints a line for each figure as soon as it is known."""
+    options = _options(arguments)
+    with server() as url, tempfile.TemporaryDirectory(prefix="costhook-bench-") as folder:
+        found = asyncio.run(_measured(url, options, Path(folder)))
+    save(options.json, found, {name: str(value) for name, value in vars(options).items()})
+    return found
+
+
+async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list[Figure]:
+    benches: dict[str, Callable[[], AsyncIterator[Figure]]] = {
+        "memory": lambda: memory.figures(url, options.rows, folder),
+        "ingest": lambda: ingest.figures(url, options.rows, options.rounds),
+        "files": lambda: files.figures(url, options.rows, options.rounds, folder),
+    }
+    found = []
+    for name, bench in benches.items():
+        if not options.only or name in options.only:
+            async for figure in bench():
+                found.append(figure)
+                sys.stdout.write(f"{figure.line}\n")
+                sys.stdout.flush()
+    return found
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure speed and memory.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="charges of a bill (1000000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians count (3)")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go (bench.json)")
+    parser.add_argument("--small", action="store_true", help="few rows, once: does everything still run?")
+    parser.add_argument("--only", nargs="*", default=(), help="names of benches to run")
+    options = parser.parse_args(arguments)
+    if options.small:
+        options.rows, options.rounds = SMALL_ROWS, 1
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What a benchmark finds out: figures with their goals, printed one a line and kept as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from os import cpu_count
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure. `ratio` is to reach `goal`, or to stay below it where the goal is a limit (`at_most`)."""
+
+    name: str
+    ratio: float
+    goal: float
+    at_most: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_reached(self) -> bool:
+        return self.ratio <= self.goal if self.at_most else self.ratio >= self.goal
+
+    @property
+    def line(self) -> str:
+        return f"{self.name} ratio={_short(self.ratio)} goal={_short(self.goal)} {'ok' if self.is_reached else 'short'}"
+
+
+class Times:
+    """Seconds that each of several things took, by name, as often as they were done."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+        self.cpu: dict[str, list[float]] = {}
+
+    def clocked(self, name: str) -> Clocked:
+        """A block whose seconds, and seconds of this process's processor time, are noted under the name."""
+        return Clocked(lambda seconds, cpu: self._note(name, seconds, cpu))
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, baseline: str, name: str) -> float:
+        """How many times as fast as the baseline it was."""
+        return self.median(baseline) / self.median(name)
+
+    def detail(self, *names: str) -> dict[str, Any]:
+        """The single runs, for the JSON file."""
+        return {
+            name: {
+                "seconds": [round(seconds, 4) for seconds in self.seconds[name]],
+                "cpu": [round(seconds, 4) for seconds in self.cpu[name]],
+            }
+            for name in names
+        }
+
+    def _note(self, name: str, seconds: float, cpu: float) -> None:
+        self.seconds.setdefault(name, []).append(seconds)
+        self.cpu.setdefault(name, []).append(cpu)
+
+
+class Clocked:
+    """A block of code and how long it takes."""
+
+    def __init__(self, note: Callable[[float, float], None]) -> None:
+        self._note = note
+
+    def __enter__(self) -> None:
+        self._begun = perf_counter(), process_time()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            wall, cpu = self._begun
+            self._note(perf_counter() - wall, process_time() - cpu)
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value that `part` (0 to 1) of the values stay at or below."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def save(path: Path, figures: Iterable[Figure], options: Mapping[str, Any]) -> None:
+    """All figures with their single runs, and what they were measured on."""
+    machine = {"cores": cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    document = {
+        "machine": machine,
+        "options": options,
+        "figures": [{**asdict(figure), "ok": figure.is_reached} for figure in figures],
+    }
+    path.write_text(json.dumps(document, indent=1, default=str) + "\n")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
