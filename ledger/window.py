@@ -127,6 +127,20 @@ def by_month(spans: Iterable[Span], longest: timedelta) -> list[Window]:
     return sorted(windows, key=lambda window: window.start, reverse=True)
 
 
+def whole_months(spans: Sequence[Span], history: Span) -> list[Window]:
+    """A window for each UTC month that `spans` touch, newest first: as much of it as `history` and they cover.
+
+    For vendors that answer by the month, where the rest of a month costs no further call.
+    """
+    kept = _union([history, *spans])
+    windows = []
+    for month in sorted({month for span in spans for month in span.months()}, reverse=True):
+        whole = Span(month, next_month(month))
+        parts = [span for span in kept if span.overlaps(whole)]
+        windows.append(Window(Span(max(month, parts[0].start), min(whole.end, parts[-1].end))))
+    return windows
+
+
 def complete_through(known: Iterable[Piece], settling: timedelta) -> date | None:
     """The last UTC day such that it and every day before it, back to the first known, are whole.
 

@@ -37,13 +37,17 @@ class Refused(NeedsPerson):
 
     `body` is the parsed JSON of the answer, None if it had none; `text` its first 500 characters. Both are
     redacted. Connectors that know their vendor's refusals catch this and raise NeedsPerson with better words.
+    `after` is how long the vendor asks to be left alone, where it refuses for that with another status than 429.
     """
 
-    def __init__(self, message: str, *, status: int, body: Any = None, text: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int, body: Any = None, text: str = "", after: timedelta | None = None
+    ) -> None:
         super().__init__(message, reason=REASONS.get(status, "Refused"))
         self.status = status
         self.body = body
         self.text = text
+        self.after = after
 
 
 def judge(target: str, response: Failed, body: bytes, asked: timedelta | None, redactor: Redactor) -> ReconcilerError:
@@ -69,6 +73,7 @@ def judge(target: str, response: Failed, body: bytes, asked: timedelta | None, r
         status=status,
         body=parsed,
         text=text[:EXCERPT],
+        after=asked,
     )
 
 

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.window import DAY, Piece, Span, by_month, complete_through, due, midnight, next_month
+from ledger.window import (
+    DAY,
+    Piece,
+    Span,
+    by_month,
+    complete_through,
+    due,
+    midnight,
+    month_start,
+    next_month,
+    whole_months,
+)
 
 START = date(2026, 1, 30)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,6 +67,24 @@ def test_windows_by_month_cover_what_is_due_once_newest_first(first: int, length
     assert [w.start for w in windows] == sorted((w.start for w in windows), reverse=True)
     assert sorted(p.start for w in windows for p in w.span.pieces()) == [p.start for p in span.pieces()]
     assert all(w.end <= next_month(w.start) and w.end - w.start <= longest * DAY for w in windows)
+
+
+@given(st.lists(st.tuples(st.integers(-60, 99), st.integers(1, 40)), max_size=4), st.integers(0, 80))
+def test_whole_months_cover_what_is_due_and_the_rest_of_its_months(pairs: list[tuple[int, int]], length: int) -> None:
+    """Each month that is due is one window, which holds all of its due days and all that the history has of it."""
+    spans = [Span(_day(first).start, _day(first + days).start) for first, days in pairs]
+    history = Span(_day(0).start, _day(length + 1).start)
+
+    windows = whole_months(spans, history)
+
+    assert [w.start for w in windows] == sorted((w.start for w in windows), reverse=True)
+    assert {month_start(w.start) for w in windows} == {month for span in spans for month in span.months()}
+    read = {piece.start for w in windows for piece in w.span.pieces()}
+    assert read >= {piece.start for span in spans for piece in span.pieces()}
+    assert read >= {
+        p.start for p in history.pieces() if month_start(p.start) in {month_start(w.start) for w in windows}
+    }
+    assert all(w.end <= next_month(w.start) for w in windows)
 
 
 @given(PIECES, st.integers(0, 5))
