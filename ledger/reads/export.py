@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import ReaderDB
 from ledger.reads.copying import copy_out
-from ledger.reads.export_columns import ExportColumn, charge_columns, cost_columns, foreign_keys
+from ledger.reads.export_columns import MANDATORY, ExportColumn, charge_columns, cost_columns, foreign_keys
 from ledger.reads.filters import Parameters
 from ledger.reads.manifests import ExportQuestion, Manifest, describe, rows_from
 from ledger.reads.parquet import parquet_chunks
@@ -28,10 +29,10 @@ FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 LONGEST_SECONDS: Final = 3600
 """After this long an export is cut off."""
 
-FORMULA: Final = r"^[=+@\t\r\n\uFF1D\uFF0B\uFF20\uFF0D-]"
-"""How text begins that a spreadsheet runs: = + @ - (also as wide characters), tab and line ends."""
+FORMULA: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+"""How text begins that a spreadsheet runs; the last four are the first four as wide characters."""
 
-# Control characters never occur in what `row_to_json` writes, so with these COPY's CSV passes it on as it is.
+# Control characters never occur in what `to_json` writes, so with these COPY's CSV passes it on as it is.
 _AS_IT_IS: Final = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 
 
@@ -55,6 +56,7 @@ async def export(
 ) -> AsyncIterator[Export]:
     """An export whose `chunks` are to be read inside the block; leaving it early ends the work at once."""
     async with db.snapshot(namespaces, seconds=seconds) as connection:
+        await connection.execute(text("set local datestyle = 'ISO'"))
         manifest = await describe(connection, question, now)
         columns = cost_columns()
         if question.what == "charges":
@@ -82,13 +84,40 @@ async def _csv(
 async def _jsonl(
     connection: AsyncConnection, columns: Sequence[ExportColumn], manifest: Manifest
 ) -> AsyncGenerator[bytes]:
-    """One JSON object a line. Amounts are text, which no reader rounds; documents are objects."""
+    """One JSON object a line; nulls have a key only where FOCUS wants the column. Amounts are text, never rounded."""
     parameters = Parameters()
-    values = ", ".join(f'{_value(column)} as "{column.name}"' for column in columns)
-    statement = f"select row_to_json(row)::text from (select {values} {rows_from(manifest.question, parameters)}) row"
+    statement = f"select {_object(columns)} {rows_from(manifest.question, parameters)}"
     async with aclosing(copy_out(connection, statement, parameters, **_AS_IT_IS)) as chunks:
         async for chunk in chunks:
             yield chunk
+
+
+def _object(columns: Sequence[ExportColumn]) -> str:
+    """A JSON object put together from its members, which takes half the time of `row_to_json` without nulls.
+
+    `concat` leaves out nulls, and takes 100 values at most. The first member is one that is never null.
+    """
+    first, *others = sorted(columns, key=lambda column: column.name != "ChargePeriodStart")
+    members = [f"',' || {_present(column)}" for column in others]
+    parts = [f"concat({', '.join(members[i : i + 90])})" for i in range(0, len(members), 90)]
+    return f"concat('{{', {_member(first)}, {', '.join(parts)}, '}}')"
+
+
+def _present(column: ExportColumn) -> str:
+    stated = _member(column)
+    return f"coalesce({stated}, '\"{column.name}\"\\:null')" if column.name in MANDATORY else stated
+
+
+def _member(column: ExportColumn) -> str:
+    """`"name": value`, or null where the value is."""
+    match column.kind:
+        case "decimal":
+            value = f"to_json(trim_scale({column.sql})::text)"
+        case "json":
+            value = column.document or f"to_json({column.sql})"
+        case _:
+            value = f"to_json({column.sql})"
+    return f"'\"{column.name}\"\\:' || {value}::text"
 
 
 def _cell(column: ExportColumn) -> str:
@@ -97,10 +126,5 @@ def _cell(column: ExportColumn) -> str:
         return f"trim_scale({column.sql})"
     if column.kind not in ("text", "json"):
         return column.sql
-    return f"case when ({column.sql}) ~ '{FORMULA}' then '''' || ({column.sql}) else {column.sql} end"
-
-
-def _value(column: ExportColumn) -> str:
-    if column.kind == "decimal":
-        return f"trim_scale({column.sql})::text"
-    return column.document or column.sql
+    runs = ", ".join(str(ord(character)) for character in FORMULA)
+    return f"case when ascii({column.sql}) in ({runs}) then '''' || ({column.sql}) else {column.sql} end"

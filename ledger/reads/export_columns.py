@@ -18,6 +18,15 @@ from ledger.window import midnight
 Kind = Literal["text", "decimal", "time", "json", "count"]
 
 FOCUS_VERSION: Final = "1.2"
+MANDATORY: Final = frozenset(
+    (
+        *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd"),
+        *("BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargePeriodEnd"),
+        *("ChargePeriodStart", "ContractedCost", "EffectiveCost", "InvoiceIssuerName", "ListCost", "PricingQuantity"),
+        *("PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName"),
+    )
+)
+"""Columns that every file of FOCUS 1.2 has."""
 REST: Final = "x_extra"
 """Holds, as a JSON object, what has no column of its own."""
 SAMPLE: Final = 1_000

@@ -36,7 +36,7 @@ def amounts(kind: str, data: bytes) -> Decimal:
         rows = [json.loads(line) for line in data.splitlines()]
     else:
         rows = pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist()
-    return sum((Decimal(row["BilledCost"] or 0) for row in rows), Decimal(0))
+    return sum((Decimal(row.get("BilledCost") or 0) for row in rows), Decimal(0))
 
 
 @pytest.mark.parametrize("what", ["charges", "costs"])
