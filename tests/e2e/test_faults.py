@@ -166,7 +166,7 @@ def test_a_rotated_token_is_picked_up(team: Team, release: Release, reconciler: 
         fresh = file.read_text()
         old = team.plane.kubectl("-n", release.namespace, "create", "token", "costhook-reconciler", *bound).strip()
         file.write_text(old)
-        with operating(config, team.ledger.url, log, settings=SETTINGS):
+        with operating(config, team.ledger.url, log, more=("--namespace", team.namespace), settings=SETTINGS):
             team.plane.kubectl("-n", release.namespace, "delete", "secret", "token-owner")
             with _client(team, old) as client:
                 until(lambda: client.get("/api").status_code == 401)
@@ -184,7 +184,9 @@ async def test_a_restarted_postgres_is_waited_for(team: Team, release: Release, 
     log = team.plane.folder / f"{team.namespace}.log"
     own = Team(team.plane, team.vendor, ledger, team.namespace)
     own.give_key()
-    with asleep(reconciler), operating(release.kubeconfig("costhook-reconciler"), ledger.url, log, settings=SETTINGS):
+    only = ("--namespace", team.namespace)
+    account = release.kubeconfig("costhook-reconciler")
+    with asleep(reconciler), operating(account, ledger.url, log, more=only, settings=SETTINGS):
         own.apply_provider()
         own.wait_ready()
         server.cleanup()

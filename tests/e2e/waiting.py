@@ -11,12 +11,17 @@ PATIENCE: Final = 30.0
 _TICK = threading.Event()
 
 
-def until(reached: Callable[[], object], complaint: Callable[[], str] = str, seconds: float = PATIENCE) -> None:
-    """Return once `reached` is true. Fails with `complaint` when it is not within `seconds`."""
+def until(
+    reached: Callable[[], object],
+    complaint: Callable[[], str] = str,
+    seconds: float = PATIENCE,
+    every: float = 0.05,
+) -> None:
+    """Return once `reached`, asked so often, is true. Fails with `complaint` when it is not within `seconds`."""
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end, complaint()
-        _TICK.wait(0.05)
+        _TICK.wait(every)
 
 
 def pause() -> None:
