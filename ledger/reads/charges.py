@@ -6,9 +6,9 @@ row appear twice, nor hide one that was there throughout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.reads.cost_rows import charges_source, within
 from ledger.reads.filters import EVERYTHING, ChargeFilter, Parameters, where
 from ledger.reads.periods import Period
+from ledger.window import DAY
 
 
 class ChargeOrder(Enum):
@@ -122,6 +123,40 @@ async def charges(
     connection: AsyncConnection, question: ChargeQuestion, *, first: int, after: Place | None = None
 ) -> Sequence[StoredCharge]:
     """The next `first` charges behind `after`."""
+    rows: list[StoredCharge] = []
+    for part in _parts(question, after):
+        rows += await _page(connection, replace(question, period=part), first - len(rows), after)
+        if len(rows) == first:
+            break
+    return rows
+
+
+def _parts(question: ChargeQuestion, after: Place | None) -> Iterator[Period]:
+    """The period in the parts in which to look: by time from the page's end on, each twice as long as the last.
+
+    A page is mostly found in the first month or two, so that the others need not be sorted for it.
+    """
+    first, after_last = question.period.first, question.period.after_last
+    days = 31
+    if question.order is ChargeOrder.NEWEST:
+        end = min(after_last, max(first, after.start.date()) + DAY) if after else after_last
+        while first < end:
+            start = max(first, end - timedelta(days=days)) if (end - first).days > days else first
+            yield Period(start, end)
+            end, days = start, 2 * days
+    elif question.order is ChargeOrder.OLDEST:
+        start = max(first, min(after_last, after.start.date())) if after else first
+        while start < after_last:
+            end = start + timedelta(days=days) if (after_last - start).days > days else after_last
+            yield Period(start, end)
+            start, days = end, 2 * days
+    else:
+        yield question.period
+
+
+async def _page(
+    connection: AsyncConnection, question: ChargeQuestion, first: int, after: Place | None
+) -> list[StoredCharge]:
     parameters = Parameters()
     source = charges_source(question.as_of, parameters)
     columns, direction, beyond = _ORDERS[question.order]
