@@ -18,15 +18,16 @@ _DAY: Final = "(c.charge_period_start at time zone 'UTC')::date"
 def cost_rows(question: CostQuestion, parameters: Parameters) -> str:
     """The statement that answers the question.
 
-    Its rows have `place` (rank of the series in its currency; null beyond `top`), `key`, `currency`, `bucket`
-    (null: the period compared with), `origin`, `amount`, `charges` and `unpriced`.
+    Its rows, one per series and origin, have `place` (rank of the series in its currency; null beyond `top`), `key`,
+    `currency`, `origin`, `buckets` (with a null for the period compared with), the `amounts` of these, `charges`
+    and `unpriced`. Arrays, because a row for each bucket takes Python several times as long.
     """
     cells = _cells(question, parameters, question.period, compared=False)
     if question.compare_to is not None:
         earlier = question.period.before(question.compare_to)
         cells += " union all " + _cells(question, parameters, earlier, compared=True)
     if not question.group_by:
-        return f"select cast(1 as bigint) as place, cells.* from ({cells}) cells"
+        return f"select 1 as place, {_COLUMNS} from ({cells}) cells group by key, currency, origin"
     top = parameters.add(question.top)
     # Largest first, by what a series costs or did cost before, so that one which vanished is seen as well.
     return f"""
@@ -40,13 +41,27 @@ def cost_rows(question: CostQuestion, parameters: Parameters) -> str:
                 ) desc, key
             ) as place
             from cells group by key, currency
+        ),
+        single as (
+            select place, {_COLUMNS} from cells join ranked using (key, currency)
+            where place <= {top} group by place, key, currency, origin
+        ),
+        others as (
+            select cast(null as text[]) as key, currency, origin, bucket, sum(amount) as amount,
+                sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced
+            from cells join ranked using (key, currency) where place > {top} group by currency, origin, bucket
         )
-        select case when place <= {top} then place end as place,
-            case when place <= {top} then key end as key, currency, bucket, origin,
-            sum(amount) as amount, sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced
-        from cells join ranked using (key, currency)
-        group by 1, 2, 3, 4, 5
+        select * from single
+        union all
+        select null, {_COLUMNS} from others group by key, currency, origin
     """
+
+
+_COLUMNS: Final = """
+    key, currency, origin, array_agg(bucket) as buckets, array_agg(amount) as amounts,
+    coalesce(sum(charges) filter (where bucket is not null), 0)::bigint as charges,
+    coalesce(sum(unpriced) filter (where bucket is not null), 0)::bigint as unpriced
+"""
 
 
 def from_rollup(question: CostQuestion) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -69,7 +69,7 @@ async def costs(connection: AsyncConnection, question: CostQuestion) -> CostRepo
 
 
 class _Folding:
-    """Puts the rows of the database, one per series, bucket and origin, into columns."""
+    """Puts the rows of the database, one per series and origin, into columns."""
 
     def __init__(self, question: CostQuestion) -> None:
         self.question = question
@@ -120,13 +120,17 @@ class _Folding:
         return CostSeries(key, currency, [ZERO] * len(self.buckets), previous=compared)
 
     def _count(self, series: CostSeries, row: Any) -> None:
-        if row.bucket is None:
-            series.previous = EXACT.add(series.previous or ZERO, row.amount)
-            return
-        i = self.index[row.bucket]
-        series.amounts[i] = EXACT.add(series.amounts[i], row.amount)
-        series.total = EXACT.add(series.total, row.amount)
-        series.origins[row.origin] = EXACT.add(series.origins.get(row.origin, ZERO), row.amount)
+        index, amounts, summed = self.index, series.amounts, ZERO
+        with localcontext(EXACT):
+            for bucket, amount in zip(row.buckets, row.amounts, strict=True):
+                if bucket is None:
+                    series.previous = (series.previous or ZERO) + amount
+                else:
+                    amounts[index[bucket]] += amount
+                    summed += amount
+            series.total += summed
+            if row.charges:
+                series.origins[row.origin] = series.origins.get(row.origin, ZERO) + summed
         series.charges += row.charges
         series.unpriced += row.unpriced
 
