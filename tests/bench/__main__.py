@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import files, ingest, memory
+from tests.bench import exports, files, ingest, memory, reads, scrape
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
@@ -31,6 +31,9 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "memory": lambda: memory.figures(url, options.rows, folder),
         "ingest": lambda: ingest.figures(url, options.rows, options.rounds),
         "files": lambda: files.figures(url, options.rows, options.rounds, folder),
+        "exports": lambda: exports.figures(url, options.rows, options.rounds),
+        "scrape": lambda: scrape.figures(url, options.providers, options.asked),
+        "reads": lambda: reads.figures(url, options.rows, options.asked),
     }
     found = []
     for name, bench in benches.items():
@@ -46,12 +49,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure speed and memory.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="charges of a bill (1000000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians count (3)")
+    parser.add_argument("--asked", type=int, default=200, help="how often each question is put (200)")
+    parser.add_argument("--providers", type=int, default=1_000, help="providers that are scraped (1000)")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go (bench.json)")
     parser.add_argument("--small", action="store_true", help="few rows, once: does everything still run?")
     parser.add_argument("--only", nargs="*", default=(), help="names of benches to run")
     options = parser.parse_args(arguments)
     if options.small:
-        options.rows, options.rounds = SMALL_ROWS, 1
+        options.rows, options.rounds, options.asked, options.providers = SMALL_ROWS, 1, 5, 10
     return options
 
 

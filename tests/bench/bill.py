@@ -20,6 +20,7 @@ FIRST: Final = date(2026, 9, 1)
 BATCH: Final = 2_000
 
 MODELS: Final = tuple(f"model-{number}" for number in range(6))
+SERVICES: Final = ("Completions", "Embeddings", "Agents")
 TOKENS: Final = ("input", "cached_input", "cache_write", "output")
 PROJECTS: Final = tuple(f"proj_{number:04d}" for number in range(25))
 REGIONS: Final = ("eu-west-1", "us-east-1", "us-west-2")
@@ -92,7 +93,7 @@ def _charge(number: int, start: datetime, end: datetime, restated: bool) -> Char
         billing_currency="USD",
         billed_cost=cost,
         x_origin="file",
-        service_name="Completions",
+        service_name=SERVICES[model % 3],
         service_provider_name="Vendor",
         charge_category="Usage",
         charge_frequency="Usage-Based",

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.reads import QUESTIONS
+
 LINE = re.compile(r"(\w+) ratio=-?[0-9.]+ goal=[0-9.]+ (ok|short)")
 FIGURES = {
     *("first_peak_mib", "unchanged_peak_mib", "restated_peak_mib", "file_peak_mib"),
     *("first_ingest", "unchanged", "restated_1_percent", "restated_one_day", "focus_parquet"),
     *("unchanged_rows_written", "unchanged_dead_tuples", "unchanged_wal_beyond_bookkeeping", "restated_rows_written"),
+    *("export_csv", "export_jsonl", "export_first_byte_ms", "export_memory_growth", "metrics_p95_ms"),
+    *(f"{question}_{figure}" for question in QUESTIONS for figure in ("p95_ms", "tenfold")),
 }
 HOLDS = {"unchanged_rows_written", "unchanged_dead_tuples", "unchanged_wal_beyond_bookkeeping", "restated_rows_written"}
 """Figures that count what is written; these do not depend on the machine."""
