@@ -25,7 +25,6 @@ from tests.integration.ledger.conftest import Desk
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
-TEAM = "team-a"
 EXAMPLE = re.compile(r"^```graphql\n(.*?)^```\n\n```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -72,13 +71,13 @@ def _charge(day: date, line: Line) -> Charge:
 
 
 @pytest.fixture
-async def page(reader: ReaderDB, writer: WriterDB) -> AsyncIterator[Asker]:
+async def page(reader: ReaderDB, writer: WriterDB, namespace: str) -> AsyncIterator[Asker]:
     """The API that the page tells of: two vendors, and a restatement of the last October day on 3 November."""
     october, november, today = date(2026, 10, 1), date(2026, 11, 1), date(2026, 11, 21)
     for provider in ("openai", "anthropic"):
-        account = Account(TEAM, provider, "Provider", provider, {"environment": "production"})
+        account = Account(namespace, provider, "Provider", provider, {"environment": "production"})
         await accounts.register(writer, account, TODAY)
-        desk = Desk(writer, TEAM, provider)
+        desk = Desk(writer, namespace, provider)
         before = told(october, november, OCTOBER, provider)
         at = datetime(2026, 11, 2, 6, tzinfo=UTC)
         await desk.sync(Span.of_days(october, november), before, at=at - timedelta(hours=20))
@@ -89,7 +88,7 @@ async def page(reader: ReaderDB, writer: WriterDB) -> AsyncIterator[Asker]:
             kept = [c for c in restated if c.charge_period_start.date() == last]
             await desk.sync(Span.of_days(last, november), kept, at=at + timedelta(days=1))
         await desk.sync(Span.of_days(november, today), told(november, today, NOVEMBER, provider), at=TODAY)
-    token = await tokens.create(writer, "docs", ["read"], [TEAM], TODAY)
+    token = await tokens.create(writer, "docs", ["read"], [namespace], TODAY)
     app = create_app(settings(authentication=True, clock=lambda: TODAY), reader)
     headers = {"authorization": f"Bearer {token}"}
     async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:

@@ -98,13 +98,17 @@ async def test_syncs_and_their_fate_are_told(asker: Asker, desk: Desk) -> None:
     assert found[of("restated_amount_last_day", currency="USD", **mine)] == -1
 
 
-async def test_the_number_of_series_is_bounded(asker: Asker, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_series_is_bounded(reader: ReaderDB, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the largest, services are added up as `other` of their provider and currency: no amount is lost."""
     monkeypatch.setattr(reading, "TOP", 3)
     said = [charge(4, "x", str(10 * i + 1), service=f"S{i}", currency=c) for i in range(5) for c in ("USD", "EUR")]
     await desk.sync(days(4, 5), said)
-    found = await scrape(asker, desk.namespace)
+    token = await tokens.create(desk.db, "x", ["metrics"], [desk.namespace], NOW)
+    app = create_app(settings(authentication=True), reader)
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=20) as http:
+        answer = await http.get(f"{url}/metrics", headers={"authorization": f"Bearer {token}"})
 
+    found = samples(answer.text, desk.namespace)
     spent = {labels: value for (name, labels), value in found.items() if name == "costhook_spend_month_to_date"}
     assert len(spent) == 3 + 2
     for currency in ("USD", "EUR"):
