@@ -26,7 +26,10 @@ NO_SCOPE: Final = (
     "DigitalOcean knows the token but does not let it read bills: it lacks the scope billing:read, or the role of its "
     "owner in the team cannot see billing."
 )
-NO_SUCH: Final = "DigitalOcean has no bills at this address: check digitalocean.teamURN and digitalocean.baseURL."
+NO_SUCH: Final = (
+    "DigitalOcean has no bills at this address: check digitalocean.teamURN and digitalocean.baseURL. See "
+    "docs/connectors/digitalocean.md."
+)
 WRONG_KINDS: Final = {
     "dor_v1_": "The value is a refresh token (dor_v1_...), which no request accepts.",
     "DO00": "The value is an access key of Spaces (DO00...), not a token of the API.",

@@ -29,7 +29,9 @@ WRONG_KINDS: Final = {
 }
 PERMISSION: Final = re.compile(r"\brak_[a-z_]+")
 ACCOUNT: Final = "Stripe knows the key but does not let it read this account: check stripe.account. "
-ADDRESS: Final = "There are no balance transactions at this address: check stripe.baseURL."
+ADDRESS: Final = (
+    "There are no balance transactions at this address: check stripe.baseURL. See docs/connectors/stripe.md."
+)
 
 
 def wrong_kind(key: str) -> NeedsPerson | None:

@@ -24,15 +24,21 @@ TOKEN: Final = (
 NO_COSTS: Final = (
     "Vercel knows no costs here, which does not mean that nothing was used: a Hobby account has none in this API, and "
     "a team that is new has none until its first day, in Los Angeles, is over. Check vercel.team and the plan; for a "
-    "plan without costs in the API, enter them as a ManualCost."
+    "plan without costs in the API, enter them as a ManualCost. See docs/connectors/vercel.md."
 )
 UNKNOWN: Final = "Vercel does not accept the token: it is mistyped, expired or revoked."
 NO_ACCESS: Final = (
     "Vercel knows the token but does not let it read the costs: it is scoped to another team, or its owner's role in "
     "the team cannot see billing, or vercel.team is missing or wrong."
 )
-NO_PLAN: Final = "Vercel does not offer this to the team's plan: costs are there for Pro and Enterprise teams."
-NO_SUCH: Final = "There is no such team, or no costs at this address: check vercel.team and vercel.baseURL."
+NO_PLAN: Final = (
+    "Vercel does not offer this to the team's plan: costs are there for Pro and Enterprise teams. See "
+    "docs/connectors/vercel.md."
+)
+NO_SUCH: Final = (
+    "There is no such team, or no costs at this address: check vercel.team and vercel.baseURL. See "
+    "docs/connectors/vercel.md."
+)
 WRONG_KINDS: Final = {
     "vck_": "The value is an API key of the AI Gateway (vck_...), which reads no bills.",
     "vci_": "The value is an integration's token (vci_...), not a person's access token.",

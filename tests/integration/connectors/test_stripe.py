@@ -160,6 +160,13 @@ async def test_a_fee_costs_what_it_takes_from_the_balance() -> None:
     assert {charge.service_name for charge in found} == {"Billing"}
 
 
+async def test_the_balance_decides_what_a_fee_costs() -> None:
+    """Where amount and fee do not make up what the balance lost, what it lost is the cost."""
+    found = await read(Vendor([row("stripe_fee", -1290, detail(85, "tax"), net=-1400)]))
+
+    assert [charge.billed_cost for charge in found] == [Decimal("13.15"), Decimal("0.85")]
+
+
 async def test_fees_given_back_are_negative() -> None:
     """A refund whose fee is returned, and a fee that comes back to the balance, are credits."""
     found = await read(Vendor([row("refund", -2000, detail(-59)), row("stripe_fee", 300, day=FIRST + DAY)]))
