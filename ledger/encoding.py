@@ -22,7 +22,7 @@ from msgspec import msgpack
 
 from ledger.charge import MAX_TEXT, Charge, check
 from ledger.errors import InvalidCharge
-from ledger.money import InvalidAmount, canonical, currency, plain
+from ledger.money import MAX_DIGITS, InvalidAmount, canonical, currency, plain
 from ledger.schema import COSTS, DIMENSIONS, NAMES, QUANTITIES
 
 HASH_BYTES: Final = 16
@@ -33,6 +33,8 @@ _JSON: Final = fast_json.Encoder().encode
 _PLAIN: Final = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?\Z").match
 _TEXTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*DIMENSIONS[1:], *NAMES)))
 _AMOUNTS: Final = itemgetter(*(Charge._fields.index(name) for name in (*COSTS, *QUANTITIES)))
+_AMOUNT_TYPES: Final = frozenset((Decimal, type(None)))
+_LETTER: Final = re.compile("[EINa]").search
 _SEEN_CURRENCIES: Final[set[str]] = set()
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 _SPECIAL: Final = re.compile("[\\\\\n\r\0]")
@@ -95,9 +97,7 @@ def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
     said = "\t".join([text or "" for text in texts])
     if _SPECIAL.search(said) or said.count("\t") != len(texts) - 1 or len(said) > MAX_TEXT:
         said = "\t".join([_escaped(text) for text in texts])
-    billed, effective, *others = _AMOUNTS(charge)
-    cost = _amount(billed)
-    figures = "\t".join([cost, cost if effective is None else _amount(effective), *map(_amount, others)])
+    figures = _figures(*_AMOUNTS(charge))
     documents = f"{_document(charge.tags)}\t{_document(charge.extra)}"
     code = code if code in _SEEN_CURRENCIES else _currency(code)
     return f"{start}\t{row_hex}\t{copy}\t{end}\t{code}\t{said}\t{figures}\t{documents}\n"
@@ -107,6 +107,16 @@ def _currency(code: str) -> str:
     clean = currency(code)
     _SEEN_CURRENCIES.add(clean)
     return clean
+
+
+def _figures(billed: Any, effective: Any, *others: Any) -> str:
+    """The amounts of a row: all at one look where they are Decimals without an end that has to go."""
+    values = (billed, billed if effective is None else effective, *others)
+    if _AMOUNT_TYPES.issuperset(map(type, values)):
+        text = "\t".join(["" if value is None else str(value) for value in values]) + "\t"
+        if "0\t" not in text and len(text) <= MAX_DIGITS and not _LETTER(text):
+            return text[:-1]
+    return "\t".join(map(_amount, values))
 
 
 def _amount(value: Any) -> str:
