@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import exports, files, ingest, memory, reads, scrape
+from tests.bench import cluster, exports, files, ingest, memory, reads, scrape
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
@@ -35,6 +35,8 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "scrape": lambda: scrape.figures(url, options.providers, options.asked),
         "reads": lambda: reads.figures(url, options.rows, options.asked),
     }
+    if not options.small:  # a control plane and half a minute of quiet are nothing small
+        benches["cluster"] = lambda: cluster.figures(url, options.providers)
     found = []
     for name, bench in benches.items():
         if not options.only or name in options.only:

@@ -20,8 +20,9 @@ FORMATS: Final = ("csv", "jsonl")
 
 async def figures(server_url: str, rows: int, rounds: int) -> AsyncIterator[Figure]:
     """A month of `rows` charges as CSV and JSON lines, and `\\copy` of its rows as they are stored."""
-    bill, times, first_bytes = Bill(rows), Times(), []
+    bill, first_bytes = Bill(rows), []
     async with ground(server_url) as held:
+        times = Times(held.server_cpu)
         async with held.writer() as db:
             await synced(db, bill.window, made(bill.batches()))
         await held.vacuum()

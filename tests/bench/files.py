@@ -64,8 +64,8 @@ _COLUMNS: Final = {
 async def figures(server_url: str, rows: int, rounds: int, folder: Path) -> AsyncIterator[Figure]:
     """A file of `rows` rows, compared with COPY of the same rows."""
     write_file(folder / FILE, Bill(rows))
-    times = Times()
     async with ground(server_url) as held:
+        times = Times(held.server_cpu)
         raw = RawCopy(held)
         await raw.make(Bill(rows).window)
         ready = ready_rows([batch async for batch in _charges(folder)])

