@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -47,11 +48,28 @@ def create_app(settings: ApiSettings, db: ReaderDB, connectors: Sequence[Connect
     ]
     if not settings.authentication:
         routes += explorer.routes()
-    middleware = [Middleware(Logged), Middleware(Guard, settings), Middleware(Identified, _access(settings, db))]
-    app = Starlette(routes=routes, middleware=middleware)
+    app = Starlette(routes=routes, middleware=_middleware(settings, db))
     app.state.settings = settings
     app.state.db = db
     return app
+
+
+def _middleware(settings: ApiSettings, db: ReaderDB) -> list[Middleware]:
+    """From the outside in. Browsers ask whether a page of another origin may call before they show who asks."""
+    foreign = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["Content-Disposition", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+    return [
+        Middleware(Logged),
+        Middleware(Guard, settings),
+        *([foreign] if settings.allowed_origins else []),
+        Middleware(Identified, _access(settings, db)),
+    ]
 
 
 def _access(settings: ApiSettings, db: ReaderDB) -> Access:

@@ -7,15 +7,53 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ledger.errors import NeedsPerson
 
 STALLED_MS = 60_000
 """A client that takes nothing for this long is cut off by the kernel."""
+HEAD_SECONDS = 10.0
 GRACE_SECONDS = 5
 """What requests under way are given to end when the server stops."""
+
+
+class _Protocol(H11Protocol):
+    """Gives the head of a request HEAD_SECONDS to arrive, however it drips; uvicorn itself would wait for ever."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.their_state is h11.IDLE:
+            self._watch()
+        else:
+            self._unwatch()
+
+    def _watch(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _unwatch(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.send_400_response("The request did not arrive in time.")
 
 
 class _Server(uvicorn.Server):
@@ -51,10 +89,10 @@ async def serve(
 async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serve while the block runs; gives the base URL. Port 0 picks a free one."""
     listener = _listen(host, port)
-    # h11 bounds headers; the other implementation that uvicorn has keeps endless ones in memory.
+    # h11 bounds the size of headers; the other implementation that uvicorn has keeps endless ones in memory.
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

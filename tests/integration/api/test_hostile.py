@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from api import server
 from api.app import create_app
 from api.server import listening
 from ledger.database import ReaderDB
@@ -217,6 +218,24 @@ async def test_endless_headers_are_refused(asker: Asker, head: bytes) -> None:
     answer = await raw(str(asker.http.base_url), head + b"\r\n\r\n")
 
     assert answer.split()[1].startswith(b"4")
+
+
+async def test_a_dripping_head_is_not_awaited_for_ever(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose headers come too slowly, or never, is sent away; one that goes on asking is not."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    url = str(asker.http.base_url)
+    place = urlsplit(url)
+    for begun in (b"", b"POST /graphql HTTP/1.1\r\nHost: local"):
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        writer.write(begun)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    for _ in range(3):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in await reader.readline()
+        await reader.readuntil(b"}")
+    writer.close()
 
 
 async def test_a_question_that_takes_too_long_is_cut_off(reader: ReaderDB) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
+import httpx
 import pytest
 
 from api.app import create_app
@@ -130,3 +132,42 @@ async def test_an_unreachable_database_is_no_fault_of_the_client(asker: Asker) -
     assert answer.status_code == 503
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
     assert "secret" not in answer.text
+
+
+async def test_pages_of_allowed_origins_may_ask(reader: ReaderDB) -> None:
+    """An origin that is allowed passes the browser's question beforehand, without a token; others do not."""
+    app = create_app(settings(authentication=True, allowed_origins=("https://costs.example",)), reader)
+    wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient() as http:
+        asked = await http.options(f"{url}/graphql", headers={"origin": "https://costs.example", **wanted})
+        assert asked.status_code == 200
+        assert asked.headers["access-control-allow-origin"] == "https://costs.example"
+        refused = await http.options(f"{url}/graphql", headers={"origin": "https://evil.example", **wanted})
+        assert refused.status_code == 403
+        assert "access-control-allow-origin" not in refused.headers
+        answer = await http.post(f"{url}/graphql", json={}, headers={"origin": "https://costs.example"})
+        assert answer.status_code == 401
+        assert answer.headers["access-control-allow-origin"] == "https://costs.example"
+
+
+async def test_without_a_database_nobody_gets_in(asker: Asker) -> None:
+    """While the database is away, callers are told to come again: with a token, for files, manifests and metrics."""
+    away = connect_reader("postgresql://nobody@127.0.0.1:1/none")
+    token = {"authorization": f"Bearer costhook_{'0' * 12}_{'0' * 64}"}
+    async with listening(create_app(settings(authentication=True), away), "127.0.0.1", 0) as url:
+        assert (await asker.http.get(f"{url}/metrics", headers=token)).status_code == 503
+    days = {"from": "2026-10-01", "to": "2026-10-02"}
+    async with listening(create_app(settings(), away), "127.0.0.1", 0) as url:
+        for path in ("metrics", "export/charges.csv", "export/costs/manifest"):
+            answer = await asker.http.get(f"{url}/{path}", params=days)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), path
+
+
+@pytest.mark.parametrize("given", ["abc-1.2_3", "", "x" * 65, "a b", 'a"b'])
+async def test_requests_have_ids(asker: Asker, given: str) -> None:
+    """A plain id of the caller's own is kept; anything else, or nothing, gets a new one."""
+    answer = await asker.http.get("/healthz", headers={"x-request-id": given})
+    kept = answer.headers["x-request-id"]
+
+    assert (kept == given) == (given == "abc-1.2_3")
+    assert re.fullmatch(r"[\w.-]{1,64}", kept)
