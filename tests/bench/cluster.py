@@ -1,0 +1,217 @@
+"""The reconciler over a real API server: how fast, how large and how quiet it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import httpx
+
+from reconciler.kinds.catalogue import kinds
+from reconciler.sources.base import Key
+from reconciler.sources.kubernetes.access import Access
+from reconciler.sources.kubernetes.api import Api
+from reconciler.sources.kubernetes.watch import Watch
+from tests.bench.figure import Figure
+from tests.bench.ground import server
+from tests.e2e.controlplane import ControlPlane, missing_programs
+from tests.e2e.operating import operating
+from tests.e2e.process import Process
+from tests.e2e.team import KEY
+from tests.e2e.vendor import Vendor
+from tests.integration.conftest import make_ledger
+
+ROOT: Final = Path(__file__).parents[2]
+NAMESPACE: Final = "bench"
+PATH: Final = f"/apis/costhook.io/v1alpha1/namespaces/{NAMESPACE}/providers"
+QUIET_SECONDS: Final = 30.0
+PLURALS: Final = {name: kind.plural for name, kind in kinds().items()}
+
+
+async def figures(server_url: str, providers: int) -> AsyncIterator[Figure]:
+    """The figures for so many Providers; none where there is no control plane to be had."""
+    if missing_programs():
+        return
+    urls = [await make_ledger(server_url) for _ in range(2)]
+    measured = _measured(urls, providers)
+    while (figure := await asyncio.to_thread(next, measured, None)) is not None:
+        yield figure
+
+
+def _measured(urls: Sequence[str], providers: int) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="costhook-bench-") as name, Vendor() as vendor:
+        vendor.books[NAMESPACE].keys.add(KEY)
+        folder = Path(name)
+        with Bench(folder / "a", vendor).running() as bench:
+            baseline = bench.baseline(providers)
+            bench.clear()
+            with operating(bench.plane.admin_kubeconfig, urls[0], folder / "a.log", settings=LOUDLY) as process:
+                ready = bench.until_ready(providers)
+                yield Figure(
+                    name="providers_ready",
+                    ratio=ready / baseline,
+                    goal=2.0,
+                    at_most=True,
+                    detail={"seconds": ready, "baseline": baseline, "providers": providers},
+                )
+                yield from bench.quiet(process, providers)
+        with Bench(folder / "b", vendor).running() as bench:
+            bench.create(providers * 5, suspend=True)
+            with operating(bench.plane.admin_kubeconfig, urls[1], folder / "b.log", settings=LOUDLY) as process:
+                bench.until_reason("Suspended", providers * 5)
+                size = _megabytes(process.pid)
+            yield Figure(name="reconciler_megabytes", ratio=size, goal=200, at_most=True, detail={"of": providers * 5})
+
+
+LOUDLY: Final = {"COSTHOOK_LOG_LEVEL": "info", "COSTHOOK_LOG_FORMAT": "json", "COSTHOOK_ALLOW_LOOPBACK": "true"}
+
+
+class Bench:
+    """A cluster with one namespace, and a client of its own."""
+
+    def __init__(self, folder: Path, vendor: Vendor) -> None:
+        self.plane, self._vendor = ControlPlane(folder), vendor
+
+    @contextmanager
+    def running(self) -> Iterator[Bench]:
+        with self.plane:
+            self.plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+            self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+            self.plane.kubectl("create", "namespace", NAMESPACE)
+            secret = {"metadata": {"name": "key", "namespace": NAMESPACE}, "stringData": {"apiKey": KEY}}
+            self.plane.apply({"apiVersion": "v1", "kind": "Secret", **secret})
+            headers = {"Authorization": f"Bearer {self.plane.token}"}
+            limits = httpx.Limits(max_connections=32)
+            self._http = httpx.Client(
+                base_url=self.plane.url, headers=headers, verify=self.plane.trust(), limits=limits, timeout=60
+            )
+            with self._http:
+                yield self
+
+    def create(self, count: int, *, suspend: bool = False) -> None:
+        """Create Providers, as many at a time as the client has connections."""
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda number: self._create(number, suspend=suspend), range(count)))
+
+    def clear(self) -> None:
+        self._http.delete(PATH).raise_for_status()
+
+    def until_ready(self, count: int) -> float:
+        """Seconds from the first Provider created to the last one Ready."""
+        begun = perf_counter()
+        self.create(count)
+        self.until_reason("Succeeded", count)
+        return perf_counter() - begun
+
+    def until_reason(self, reason: str, count: int) -> None:
+        waiting = threading.Event()
+        while self._with_reason(reason) < count:
+            waiting.wait(0.2)
+
+    def baseline(self, count: int) -> float:
+        """The same with kopf alone: every Provider is seen, and one status written by the same client."""
+        return asyncio.run(self._baseline(count))
+
+    def quiet(self, process: Process, providers: int) -> Iterator[Figure]:
+        """What the reconciler does while nothing is due."""
+        waiting = threading.Event()
+        calls, cpu = self._calls(), _processor_seconds(process.pid)
+        waiting.wait(QUIET_SECONDS)
+        spent = _processor_seconds(process.pid) - cpu
+        asked = self._calls() - calls
+        detail = {"providers": providers, "seconds": QUIET_SECONDS}
+        yield Figure(name="idle_cpu_percent", ratio=100 * spent / QUIET_SECONDS, goal=1, at_most=True, detail=detail)
+        yield Figure(name="idle_calls_a_minute", ratio=60 * asked / QUIET_SECONDS, goal=2, at_most=True, detail=detail)
+
+    async def _baseline(self, count: int) -> float:
+        access, seen = Access(self.plane.admin_kubeconfig), asyncio.Queue[Key]()
+
+        def hear(type_: str | None, kind: str, found: dict[str, Any]) -> None:
+            if type_ in (None, "ADDED"):
+                seen.put_nowait(Key(kind, found["metadata"]["namespace"], found["metadata"]["name"]))
+
+        watch = Watch(access, PLURALS, hear, lambda *_: None)
+        watch.start(secrets=False)
+        async with Api(access, PLURALS) as api:
+            while not watch.watching:
+                await asyncio.sleep(0.05)
+            begun = perf_counter()
+            created = asyncio.create_task(asyncio.to_thread(self.create, count))
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(count):
+                    tasks.create_task(_write(api, await seen.get()))
+            await created
+            taken = perf_counter() - begun
+        await watch.stop()
+        return taken
+
+    def _create(self, number: int, *, suspend: bool) -> None:
+        spec = {
+            "type": "openai",
+            "secretRef": {"name": "key"},
+            "history": "5d",
+            "suspend": suspend,
+            "openai": {"baseURL": self._vendor.url(NAMESPACE)},
+        }
+        body = {"apiVersion": "costhook.io/v1alpha1", "kind": "Provider", "metadata": {"name": f"p{number}"}}
+        answer = self._http.post(PATH, content=json.dumps({**body, "spec": spec}), headers=JSON)
+        answer.raise_for_status()
+
+    def _with_reason(self, reason: str) -> int:
+        found = self._http.get(PATH, params={"resourceVersion": "0"}).json()["items"]
+        said = (condition for each in found for condition in each.get("status", {}).get("conditions", ()))
+        return sum(1 for condition in said if condition["type"] == "Ready" and condition["reason"] == reason)
+
+    def _calls(self) -> int:
+        """Requests about our kinds that the API server has answered; none of them is this benchmark's own meanwhile."""
+        counted = re.compile(r'^apiserver_request_total\{.*group="costhook\.io".*\} (\d+)', re.MULTILINE)
+        return sum(int(number) for number in counted.findall(self._http.get("/metrics").text))
+
+
+JSON: Final = {"Content-Type": "application/json"}
+
+
+def _megabytes(process: int) -> float:
+    """Memory that a process holds now."""
+    status = Path(f"/proc/{process}/status").read_text()
+    [kibibytes] = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kibibytes) / 1024
+
+
+def _processor_seconds(process: int) -> float:
+    """Time that a process has had of a processor, in its own name and in the kernel's."""
+    after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _write(api: Api, key: Key) -> None:
+    found = await api.read(key)
+    assert found is not None
+    change = {"op": "add", "path": "/status", "value": {"observedGeneration": 1}}
+    await api.patch(key, found["metadata"]["resourceVersion"], [change], status=True)
+
+
+async def main(providers: int) -> list[Figure]:
+    """Measure by itself: `python -m tests.bench.cluster 1000`."""
+    found = []
+    with server() as url:
+        async for figure in figures(url, providers):
+            sys.stdout.write(f"{figure.line}\n")
+            sys.stdout.flush()
+            found.append(figure)
+    return found
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000))
