@@ -40,6 +40,7 @@ class IdentityProvider:
     keys: list[RSAKey | ECKey] = field(default_factory=list)
     mood: str = "good"
     asked: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(NOW.timestamp())
@@ -54,7 +55,7 @@ class IdentityProvider:
     async def jwks(self, request: Request) -> Response:
         self.asked += 1
         if self.mood == "slow":
-            await asyncio.Event().wait()
+            await self.over.wait()
         answers = {
             "down": PlainTextResponse("no", 500),
             "huge": JSONResponse({"keys": [], "fill": "x" * 1_000_000}),
@@ -84,3 +85,4 @@ async def identity_provider() -> AsyncIterator[IdentityProvider]:
     async with listening(Starlette(routes=routes), "127.0.0.1", 0) as url:
         provider.url = url
         yield provider
+        provider.over.set()
