@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,6 +21,7 @@ SMALL_ROWS: Final = 3_000
 def main(arguments: Sequence[str] | None = None) -> list[Figure]:
     """Measure what the arguments ask for; prints a line for each figure as soon as it is known."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped, and its folder removed
     with server() as url, tempfile.TemporaryDirectory(prefix="costhook-bench-") as folder:
         found = asyncio.run(_measured(url, options, Path(folder)))
     save(options.json, found, {name: str(value) for name, value in vars(options).items()})
