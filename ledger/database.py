@@ -29,6 +29,8 @@ Connection = AsyncConnection
 ALL_NAMESPACES: Final = "*"
 _TOO_SLOW: Final = "this took too long to find out; ask for a shorter period or for less detail"
 _NO_LOGIN: Final = "28"
+_GOING_AWAY: Final = ("08", "57P")
+"""States of a connection that broke, and of a server that shuts down, crashed or starts."""
 """How the codes of all errors about a login begin."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
@@ -142,7 +144,7 @@ def _meaning(error: Exception) -> LedgerError | None:
         return NeedsPerson(f"the database refuses the connection: {getattr(origin, '__cause__', None) or origin}")
     if state == asyncpg.QueryCanceledError.sqlstate:
         return TooSlow(_TOO_SLOW)
-    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | asyncpg.InterfaceError):
+    if state.startswith(_GOING_AWAY) or isinstance(error, asyncpg.InterfaceError):
         return DatabaseUnavailable("the connection to the database broke")
     if isinstance(error, InterfaceError | OperationalError | PoolTimeout):
         return DatabaseUnavailable("the database cannot be reached")

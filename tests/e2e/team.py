@@ -130,12 +130,9 @@ class Team:
     def cost(self, name: str = "openai") -> Decimal:
         """All that the ledger holds of a provider; its rollup must agree."""
         where = "where namespace = :namespace and provider = :name"
-        sums = [
-            self.ledger.rows(
-                f"select coalesce(sum(billed_cost), 0) from {table} {where}", namespace=self.namespace, name=name
-            )[0][0]
-            for table in ("charge", "daily_cost")
-        ]
+        tables = (f"(select coalesce(sum(billed_cost), 0) from {table} {where})" for table in ("charge", "daily_cost"))
+        statement = f"select {', '.join(tables)}"  # one statement: both sums at one moment
+        [sums] = self.ledger.rows(statement, namespace=self.namespace, name=name)
         assert sums[0] == sums[1]
         return Decimal(sums[0])
 
