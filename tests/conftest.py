@@ -23,6 +23,11 @@ def pytest_report_header() -> str | None:
     return f"tests/e2e is skipped: {HOW_TO_GET}" if missing_programs() else None
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case with bytes by its place: what is packed at import, such as gzip, differs from worker to worker."""
+    return argname if isinstance(val, bytes) else None
+
+
 class NetworkForbidden(RuntimeError):
     """A test tried to reach beyond this machine. No OSError, so that no code under test mistakes it for one."""
 
