@@ -40,12 +40,8 @@ class Memory(NamedTuple):
 MEMORY: Final = Memory()
 
 
-class _Packed(NamedTuple):
-    """A row kept aside."""
-
-    place: Place
-    id: bytes
-    packed: bytes
+_Packed = tuple[Place, bytes, bytes]
+"""A row kept aside: where it belongs, its id, and all of it packed. No named tuple: making one costs as much as a hash."""
 
 
 class Intake:
@@ -108,17 +104,17 @@ class Intake:
             index = place.piece
             digests[index] += _from_bytes(hashed, "big")
             if index in filled:
-                packed.setdefault(index, []).append(_Packed(place, hashed, row))
+                packed.setdefault(index, []).append((place, hashed, row))
             else:
                 copies[hashed] = copy = copies.get(hashed, -1) + 1
                 text = line(charge, hashed.hex(), copy, place.start, place.end)
                 lines.setdefault(index, []).append(text)
-        if self.sums is not None and not self.sums.add(batch, places, filled):
+        if lines and self.sums is not None and not self.sums.add(batch, places, filled):
             self.sums = None
         for index, texts in lines.items():
             self._keep(index, len(texts), "".join(texts).encode(errors="replace"))
         for index, kept in packed.items():
-            self._keep(index, len(kept), pickle.dumps([tuple(row) for row in kept], protocol=5))
+            self._keep(index, len(kept), pickle.dumps(kept, protocol=5))
 
     def digest(self, index: int) -> bytes:
         """The digest of all rows of a piece, whatever their order."""
@@ -132,7 +128,7 @@ class Intake:
     async def keys(self, wanted: Collection[int]) -> AsyncIterator[bytes]:
         """Start and row id of every row of pieces that the ledger holds something of, as lines for COPY."""
         for chunk in self._wanted(wanted):
-            yield "".join([f"{row.place.start}\t{row.id.hex()}\n" for row in _rows(chunk)]).encode()
+            yield "".join([f"{place.start}\t{hashed.hex()}\n" for place, hashed, _ in _rows(chunk)]).encode()
 
     async def lines_of(
         self, wanted: Collection[int], ids: Collection[bytes] | None, prefix: bytes
@@ -140,8 +136,8 @@ class Intake:
         """Lines of the rows with these ids, or of all rows, of pieces that the ledger holds something of."""
         text = prefix.decode()
         for chunk in self._wanted(wanted):
-            rows = [row for row in _rows(chunk) if ids is None or row.id in ids]
-            lines = [text + line(unpack(row.packed), row.id.hex(), 0, row.place.start, row.place.end) for row in rows]
+            rows = [row for row in _rows(chunk) if ids is None or row[1] in ids]
+            lines = [text + line(unpack(row), hashed.hex(), 0, *place[1:]) for place, hashed, row in rows]
             if lines:
                 yield "".join(lines).encode()
 
@@ -174,6 +170,6 @@ def _prefixed(chunk: bytes, prefix: bytes) -> bytes:
     return prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
 
-def _rows(chunk: bytes) -> Iterator[_Packed]:
-    for place, hashed, packed in pickle.loads(chunk):  # noqa: S301  # our own bytes, just written
-        yield _Packed(place, hashed, packed)
+def _rows(chunk: bytes) -> list[_Packed]:
+    found: list[_Packed] = pickle.loads(chunk)  # noqa: S301  # our own bytes, just written
+    return found
