@@ -41,7 +41,7 @@ MEMORY: Final = Memory()
 
 
 _Packed = tuple[Place, bytes, bytes]
-"""A row kept aside: where it belongs, its id, and all of it packed. No named tuple: making one costs as much as a hash."""
+"""A row kept aside: its place, its id, and all of it packed. Making a named tuple costs as much as a hash."""
 
 
 class Intake:
