@@ -7,8 +7,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from ledger.window import EPOCH
+
 LONGEST: Final = timedelta(days=31)
 """A vendor's wish is cut at this; longer ones are mistakes."""
+RESETS: Final = ("x-ratelimit-reset", "ratelimit-reset")
+EPOCH_TIMES: Final = timedelta(days=200 * 365)
+"""A number of seconds from LONGEST up to this is a Unix time, not a wait."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
@@ -21,6 +26,17 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     return wished if wished is not None else _until(headers.get("retry-after"), now)
 
 
+def limit_reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """When a rate limit starts anew, by `X-RateLimit-Reset` or `RateLimit-Reset`: vendors that refuse with 429 without
+    a `Retry-After` tell it there, as seconds from `now` (Datadog, Supabase, Resend) or as a Unix time (GitHub, Render).
+    """
+    for name in RESETS:
+        wished = _scaled(headers.get(name), 1.0, EPOCH_TIMES)
+        if wished is not None:
+            return wished if wished < LONGEST else min(max(EPOCH + wished - now, timedelta(0)), LONGEST)
+    return None
+
+
 def delay(attempt: int, first: float, longest: float, jitter: float, asked: timedelta | None) -> float:
     """Seconds to wait after the `attempt`th failure (from 1): doubling from `first` up to `longest`, of which
     `jitter` (0 to 1) decides the upper half; never less than the vendor `asked` for.
@@ -31,14 +47,14 @@ def delay(attempt: int, first: float, longest: float, jitter: float, asked: time
     return backoff * (1 + jitter) / 2
 
 
-def _scaled(text: str | None, unit: float) -> timedelta | None:
+def _scaled(text: str | None, unit: float, longest: timedelta = LONGEST) -> timedelta | None:
     try:
         seconds = float(text) * unit if text is not None else None
     except ValueError:
         return None
     if seconds is None or not 0 <= seconds < float("inf"):
         return None
-    return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
+    return timedelta(seconds=min(seconds, longest.total_seconds()))
 
 
 def _until(text: str | None, now: datetime) -> timedelta | None:

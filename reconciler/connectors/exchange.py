@@ -7,13 +7,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Generic, TypeVar
 
 import httpx
 
 from reconciler.connectors.answer import bounded
-from reconciler.connectors.backoff import retry_after
+from reconciler.connectors.backoff import limit_reset, retry_after
 from reconciler.connectors.call import REDIRECTS, Call
 from reconciler.connectors.egress import EgressPolicy
 from reconciler.connectors.limits import HttpLimits
@@ -116,7 +117,10 @@ class Exchange:
         if response.is_success or response.status_code == 304:
             return response
         body = await self._error_body(response)
-        raise judge(call.target, response, body, retry_after(response.headers, now), self._redactor)
+        asked = retry_after(response.headers, now)
+        if asked is None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = limit_reset(response.headers, now)
+        raise judge(call.target, response, body, asked, self._redactor)
 
     async def _error_body(self, response: httpx.Response) -> bytes:
         body = b""

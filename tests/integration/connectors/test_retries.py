@@ -156,3 +156,15 @@ async def test_nobody_listens(make_client: MakeClient) -> None:
 
     assert isinstance(error, RetryLater)
     assert error.reason == "VendorUnavailable"
+
+
+@pytest.mark.parametrize(("status", "waited"), [(429, 7.25), (503, 0.375)])
+async def test_a_limits_reset_is_waited_for(
+    status: int, waited: float, server: ScriptedServer, client: VendorClient, waits: list[float]
+) -> None:
+    """A 429 without Retry-After is waited out until its limit starts anew; a server error has nothing to do with it."""
+    serve(server, b"{}")
+    server.fail(Reply(status=status, headers={"X-RateLimit-Reset": "7"}), times=1)
+
+    assert await client.json("GET", "/x") == {}
+    assert waits == [waited]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.connectors.backoff import LONGEST, delay, retry_after
+from reconciler.connectors.backoff import LONGEST, delay, limit_reset, retry_after
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -58,3 +58,25 @@ def test_the_wait_is_bounded_and_never_shorter_than_asked(attempt: int, jitter: 
         assert step / 2 <= wait <= step
     else:
         assert asked.total_seconds() <= wait <= asked.total_seconds() + 0.5
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-reset": "12"}, 12),
+        ({"ratelimit-reset": "0.5"}, 0.5),
+        ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 90)}, 90),
+        ({"ratelimit-reset": str(int(NOW.timestamp()) - 5)}, 0),
+        ({"ratelimit-reset": str(int(NOW.timestamp()) * 1000)}, LONGEST.total_seconds()),
+        ({"x-ratelimit-reset": "soon", "ratelimit-reset": "3"}, 3),
+    ],
+)
+def test_a_rate_limit_starts_anew(headers: dict[str, str], seconds: float) -> None:
+    """A reset is seconds from now or a Unix time; what is past needs no wait, and nonsense is cut."""
+    assert limit_reset(headers, NOW) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-reset": "soon"}, {"x-ratelimit-reset": "-1"}])
+def test_a_reset_that_is_not_told(headers: dict[str, str]) -> None:
+    """Without a reset that can be understood nothing is asked for."""
+    assert limit_reset(headers, NOW) is None
