@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from graphql import GraphQLError
 from starlette.datastructures import QueryParams
@@ -15,7 +15,7 @@ from api.graphql.inputs import MAX_VALUES, Origin
 from api.graphql.scalars import parse_day, parse_moment
 from api.principal import Principal
 from ledger.errors import InvalidQuestion, TooSlow
-from ledger.reads.filters import COLUMNS, ChargeFilter, Match, Parameters, camel, where
+from ledger.reads.filters import COLUMNS, Attribution, ChargeFilter, Match, Parameters, camel, where
 from ledger.reads.manifests import ExportQuestion, What
 from ledger.reads.periods import Period
 
@@ -26,7 +26,7 @@ def asked(principal: Principal, parameters: QueryParams, what: What) -> ExportQu
     """The question in the query string. Raises Refusal."""
     if not principal.may("export"):
         raise Refusal(403, "This takes the scope export.", Code.FORBIDDEN)
-    unknown = sorted(parameters.keys() - {"from", "to", "asOf", "labels", "tags", *map(camel, COLUMNS)})
+    unknown = sorted(parameters.keys() - {"from", "to", "asOf", "labels", "tags", "attribution", *map(camel, COLUMNS)})
     if unknown:
         raise Refusal(400, f"There is no parameter {unknown[0][:50]}.", Code.BAD_INPUT)
     try:
@@ -47,7 +47,22 @@ def _filter(parameters: QueryParams) -> ChargeFilter:
             raise Refusal(400, f"At most {MAX_VALUES} values of {camel(name)}.", Code.BAD_INPUT)
         if values:
             lists[name] = tuple(map(_origin, values)) if name == "origins" else values
-    return ChargeFilter(**lists, labels=_matches(parameters, "labels"), tags=_matches(parameters, "tags"))
+    return ChargeFilter(
+        **lists,
+        labels=_matches(parameters, "labels"),
+        tags=_matches(parameters, "tags"),
+        attribution=_attribution(parameters),
+    )
+
+
+def _attribution(parameters: QueryParams) -> Attribution | None:
+    asked = parameters.get("attribution")
+    for known in get_args(Attribution):
+        if asked == known:
+            return cast(Attribution, known)
+    if asked is None:
+        return None
+    raise Refusal(400, "attribution is excluded, included or only.", Code.BAD_INPUT)
 
 
 def _matches(parameters: QueryParams, name: str) -> tuple[Match, ...]:

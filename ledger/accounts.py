@@ -19,11 +19,11 @@ from ledger.schema import TENANT_TABLES
 from ledger.window import Piece, Span
 
 _REGISTER = text("""
-    insert into provider as held (namespace, name, kind, type, labels, suspended, created_at)
-    values (:namespace, :name, :kind, :type, cast(:labels as jsonb), :suspended, :now)
+    insert into provider as held (namespace, name, kind, type, labels, suspended, attribution_only, created_at)
+    values (:namespace, :name, :kind, :type, cast(:labels as jsonb), :suspended, :attribution_only, :now)
     on conflict (namespace, name) do update
         set kind = excluded.kind, type = excluded.type, labels = excluded.labels, suspended = excluded.suspended,
-            deleted_at = null
+            attribution_only = excluded.attribution_only, deleted_at = null
         where (held.kind = excluded.kind and held.type = excluded.type)
             or (held.deleted_at is not null and not exists (
                 select from piece p where p.namespace = held.namespace and p.provider = held.name
@@ -58,7 +58,10 @@ class NameTaken(NeedsPerson):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One provider: whose namespace, its name, the kind of resource that declares it, and its type."""
+    """One provider: whose namespace, its name, the kind of resource that declares it, and its type.
+
+    `attribution_only`: its charges are parts of what other providers bill, so that no total counts them.
+    """
 
     namespace: str
     name: str
@@ -66,6 +69,7 @@ class Account:
     type: str
     labels: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
+    attribution_only: bool = False
 
 
 async def register(db: WriterDB, account: Account, now: datetime) -> None:
@@ -77,6 +81,7 @@ async def register(db: WriterDB, account: Account, now: datetime) -> None:
         "type": account.type,
         "labels": json.dumps(dict(account.labels)),
         "suspended": account.suspended,
+        "attribution_only": account.attribution_only,
         "now": now,
     }
     async with db.transaction() as connection:

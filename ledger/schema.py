@@ -116,6 +116,13 @@ provider = Table(
     Column("type", Text, nullable=False),
     Column("labels", JSONB, nullable=False),
     Column("suspended", Boolean, nullable=False),
+    Column(
+        "attribution_only",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        doc="its charges are parts of what others bill; no total counts them",
+    ),
     Column("created_at", _MOMENT, nullable=False),
     Column("deleted_at", _MOMENT),
     Column("complete_through", Date),

@@ -31,6 +31,13 @@ class Origin(Enum):
     ESTIMATE = "estimate"
 
 
+@strawberry.enum(description="What becomes of providers whose charges are parts of what others bill.")
+class Attribution(Enum):
+    EXCLUDED = "excluded"
+    INCLUDED = "included"
+    ONLY = "only"
+
+
 @strawberry.input(description="Half-open: `to` is the first day that is not part of it. Days are UTC.")
 class Period:
     from_: date = strawberry.field(name="from")
@@ -69,6 +76,10 @@ class ChargeFilter:
     origins: list[Origin] | None = None
     charge_categories: list[str] | None = None
     tags: list[LabelMatch] | None = None
+    attribution: Attribution | None = strawberry.field(
+        default=None,
+        description="EXCLUDED unless `providers` names whom to count, so that nothing is counted twice.",
+    )
     not_: ChargeFilter | None = strawberry.field(
         name="not", default=None, description="Charges that match this are left out."
     )
@@ -82,6 +93,7 @@ class ChargeFilter:
             origins=None if self.origins is None else tuple(origin.value for origin in self.origins[:MAX_VALUES]),
             labels=matches(self.labels, "labels"),
             tags=matches(self.tags, "tags"),
+            attribution=None if self.attribution is None else self.attribution.value,
             none_of=None if self.not_ is None else self.not_.meant(depth + 1),
         )
 

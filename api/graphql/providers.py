@@ -80,6 +80,9 @@ class Provider:
     type: str
     labels: Document
     suspended: bool
+    attribution_only: bool = strawberry.field(
+        description="Its charges are parts of what other providers bill: totals leave it out, unless asked by name."
+    )
     removed: bool = strawberry.field(description="Its resource is gone; what it cost stays known.")
     conditions: list[Condition]
     place: str | None = strawberry.field(description="File and line of its manifest; null in a cluster.")
@@ -152,6 +155,7 @@ def _provider(row: reading.Provider) -> Provider:
         type=row.type,
         labels=Document(row.labels),
         suspended=row.suspended,
+        attribution_only=row.attribution_only,
         removed=row.removed,
         conditions=[
             Condition(

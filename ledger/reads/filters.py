@@ -32,9 +32,17 @@ class Match:
         return f"{document} ->> {key} = any(cast({parameters.add(list(self.values))} as text[]))"
 
 
+Attribution = Literal["excluded", "included", "only"]
+"""What becomes of providers whose charges are parts of what other providers bill."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeFilter:
-    """Which charges are meant. `labels` are those of the provider, `tags` those of the charge."""
+    """Which charges are meant. `labels` are those of the provider, `tags` those of the charge.
+
+    `attribution` of None leaves out providers that only attribute what others bill, so that nothing is counted
+    twice, unless `providers` names whom to count. It says nothing inside `none_of`.
+    """
 
     namespaces: Values = None
     providers: Values = None
@@ -51,6 +59,7 @@ class ChargeFilter:
     origins: Values = None
     charge_categories: Values = None
     tags: tuple[Match, ...] = ()
+    attribution: Attribution | None = None
     none_of: ChargeFilter | None = None
     """Charges that match this filter are left out."""
 
@@ -60,6 +69,8 @@ class ChargeFilter:
         for name, value in self._stated():
             if isinstance(value, ChargeFilter):
                 stated["not"] = value.document()
+            elif isinstance(value, str):
+                stated[camel(name)] = value
             else:
                 stated[camel(name)] = [
                     {"key": held.key, "values": held.values} if isinstance(held, Match) else held for held in value
@@ -98,7 +109,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 """The column that each list restricts."""
 
-OF_ACCOUNTS: Final = frozenset({"namespaces", "providers", "labels"})
+OF_ACCOUNTS: Final = frozenset({"namespaces", "providers", "labels", "attribution"})
 """Fields that say something about providers rather than about single charges."""
 
 BEYOND_ROLLUP: Final = frozenset({"resources", "skus", "tags"})
@@ -132,7 +143,8 @@ def where(chosen: ChargeFilter, parameters: Parameters, row: str, level: Level =
 
     At the level of accounts, what is said of single charges is left out, so more accounts may match, never fewer.
     """
-    return " and ".join(_conditions(chosen, parameters, row, level)) or "true"
+    counted = _counted(chosen, row, level)
+    return " and ".join([*_conditions(chosen, parameters, row, level), *counted]) or "true"
 
 
 def camel(name: str) -> str:
@@ -154,7 +166,22 @@ def _conditions(chosen: ChargeFilter, parameters: Parameters, row: str, level: L
     inner = chosen.none_of
     if inner is not None and (level == "charges" or inner.asked() <= OF_ACCOUNTS):
         # A comparison with null is neither true nor false; a row that cannot match is not left out.
-        yield f"not coalesce(({where(inner, parameters, row, level)}), false)"
+        yield f"not coalesce(({' and '.join(_conditions(inner, parameters, row, level)) or 'true'}), false)"
+
+
+def _counted(chosen: ChargeFilter, row: str, level: Level) -> Iterator[str]:
+    """The condition that keeps what is not to be counted out."""
+    wanted = chosen.attribution or ("excluded" if chosen.providers is None else "included")
+    if wanted == "included":
+        return
+    if level == "accounts":
+        part = f"{row}.attribution_only"
+    else:
+        part = (
+            f"exists (select from provider a where a.namespace = {row}.namespace and a.name = {row}.provider "
+            "and a.attribution_only)"
+        )
+    yield part if wanted == "only" else f"not {part}"
 
 
 def _column(column: str, level: Level) -> str:

@@ -26,7 +26,7 @@ _SPEND = text("""
             coalesce(sum(d.billed_cost) filter (where d.day = p.complete_through), 0) as last_day,
             coalesce(sum(d.unpriced) filter (where d.day >= :month), 0)::bigint as unpriced
         from daily_cost d join provider p on p.namespace = d.namespace and p.name = d.provider
-        where (d.day >= :month or d.day = p.complete_through) and d.day <= :today
+        where (d.day >= :month or d.day = p.complete_through) and d.day <= :today and not p.attribution_only
         group by 1, 2, 3, 4
     ), ranked as (
         select *, row_number() over (

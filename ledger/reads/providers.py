@@ -27,6 +27,7 @@ _PROVIDERS: Final = f"""(
         coalesce(a.kind, r.kind) as kind,
         coalesce(a.type, r.spec ->> 'type', case when r.kind = 'ManualCost' then '{MANUAL}' end, '') as type,
         coalesce(r.labels, a.labels) as labels, coalesce(a.suspended, false) as suspended,
+        coalesce(a.attribution_only, false) as attribution_only,
         coalesce(r.status, '{{}}'::jsonb) as status, r.place,
         a.complete_through, a.last_sync_at, a.next_sync_at,
         r.name is null and a.deleted_at is not null as removed
@@ -56,6 +57,8 @@ class Provider:
     type: str
     labels: Mapping[str, str]
     suspended: bool
+    attribution_only: bool
+    """Its charges are parts of what others bill; no total counts them unless asked to."""
     conditions: Sequence[Condition]
     place: str | None
     """File and line of its manifest; None in a cluster."""
@@ -180,6 +183,7 @@ def _provider(row: Any) -> Provider:
         type=row.type,
         labels=row.labels or {},
         suspended=row.suspended,
+        attribution_only=row.attribution_only,
         conditions=[_condition(held) for held in row.status.get("conditions", ())],
         place=row.place,
         complete_through=row.complete_through,

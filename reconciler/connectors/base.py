@@ -69,6 +69,9 @@ class Traits:
     """The vendor's own words on how often it may be asked; None where it says nothing."""
     call_cost: str | None = None
     """What one call costs, such as "0.01 USD"; None where calls are free."""
+    attribution_only: bool = False
+    """Whether its figures only attribute what other Providers bill, such as a proxy's view of model vendors' costs.
+    The default of `spec.attributionOnly`: totals leave such a Provider out."""
     credentials: tuple[CredentialKey, ...] = ()
     """Keys of the Secret; the first is the one that `secretRef.key` may rename."""
 

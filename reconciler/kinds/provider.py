@@ -89,6 +89,11 @@ class ProviderSpec(Block):
         description="What happens to the charges when the resource is deleted: Retain keeps them, Delete removes them "
         "and their history for good.",
     )
+    attribution_only: bool | None = Field(
+        default=None,
+        description="true: its charges only attribute what other Providers bill, as a proxy's do, so that totals leave "
+        "them out; the connector's own default if absent.",
+    )
     call_budget: CallBudget | None = Field(
         default=None, description="Limits what asking the vendor may cost; no limit if absent."
     )
@@ -125,7 +130,7 @@ def provider_spec(offered: Mapping[str, AnyConnector] | None = None) -> type[Pro
 
 _WORDS: Final = frozenset(
     "as break const continue else false for function if import in let loop namespace null package return true var "
-    "void while history interval restate settings suspend type".split()
+    "void while attributionOnly history interval restate settings suspend type".split()
 )
 """What CEL keeps for itself, and what a spec holds already."""
 

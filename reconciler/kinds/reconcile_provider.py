@@ -35,7 +35,7 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
     connector = deps.connector(spec.type)
     if not (spec.suspend or deps.desks.has_place(spec.type, case.resource.key)):
         return Outcome(None, waits=True)  # before anything is asked of the database on its behalf
-    known = await feeding.register(case, deps, case.account(spec.type, suspended=spec.suspend))
+    known = await feeding.register(case, deps, _account(case, spec, connector))
     if spec.suspend:
         await accounts.schedule(deps.db, case.ref.namespace, case.ref.name, None)
         return Outcome(feeding.SUSPENDED, feeding.figures(known, None))
@@ -88,7 +88,13 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
     def next_after(now: datetime) -> datetime:
         return now + spec.interval * (1 + deps.spread * deps.jitter())
 
-    return Feed(case.account(spec.type), _all_well(connector), next_after, work, vendor=spec.type)
+    return Feed(_account(case, spec, connector), _all_well(connector), next_after, work, vendor=spec.type)
+
+
+def _account(case: Case, spec: ProviderSpec, connector: AnyConnector) -> Account:
+    stated = spec.attribution_only
+    attribution_only = connector.traits.attribution_only if stated is None else stated
+    return case.account(spec.type, suspended=spec.suspend, attribution_only=attribution_only)
 
 
 def _all_well(connector: AnyConnector) -> str:

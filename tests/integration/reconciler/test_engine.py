@@ -34,6 +34,15 @@ async def test_a_provider_becomes_ready_with_its_figures(plant: Plant) -> None:
     assert await plant.rows(RUNS) == [("First", "Succeeded")]
 
 
+async def test_the_spec_says_whether_totals_count_it(plant: Plant) -> None:
+    """`attributionOnly` reaches the account at once; absent, the connector's own default holds."""
+    counted = "select attribution_only from provider where namespace = :ns"
+    for stated in (True, False, None):
+        plant.put(**({} if stated is None else {"attributionOnly": stated}))
+        await plant.settle()
+        assert await plant.rows(counted) == [(bool(stated),)]
+
+
 async def test_windows_are_read_newest_first(plant: Plant) -> None:
     """A user sees this month before the months behind it."""
     plant.put(history="70d")
