@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reconciler.connectors.base import CredentialKey
 from reconciler.connectors.registry import BUILT_IN, AnyConnector, Registry, installed
 from reconciler.errors import NeedsPerson
 from reconciler.kinds.catalogue import kinds
-from reconciler.kinds.reading import settings_faults
+from reconciler.kinds.provider import ProviderSpec
+from reconciler.kinds.reading import read, settings_faults, settings_of
 from reconciler.objects import Manifest
 from reconciler.problems import Problem
 from reconciler.sources import keyfiles
@@ -59,8 +61,9 @@ class _Provider:
         except NeedsPerson as error:
             yield self._problem(("spec", "type"), str(error))
             return
-        yield from self._settings(connector)
-        if not self.spec.get("suspend", False):
+        wrong = list(self._settings(connector))
+        yield from wrong
+        if not wrong and not self.spec.get("suspend", False):
             yield from self._secret(connector)
 
     def _settings(self, connector: AnyConnector) -> Iterator[Problem]:
@@ -71,18 +74,27 @@ class _Provider:
             yield self._problem(("spec", *fault.path), fault.message)
 
     def _secret(self, connector: AnyConnector) -> Iterator[Problem]:
+        keys = self._keys(connector)
         name = secret_name(self.spec)
         if name is None:
+            for key in (each for each in keys if each.required):
+                yield self._problem(("spec",), f"secretRef is missing: a Secret with the key {key.name}: {key.says}")
             return
         try:
             values = self._values(name)
         except NeedsPerson as error:
             yield self._problem(("spec", "secretRef"), str(error))
             return
-        for nth, key in enumerate(connector.traits.credentials):
+        for nth, key in enumerate(keys):
             wanted = self.spec["secretRef"].get("key") if nth == 0 else None
             if key.required and not values.get(wanted or key.name):
                 yield self._problem(("spec", "secretRef"), self._missing(name, wanted or key.name, key.says))
+
+    def _keys(self, connector: AnyConnector) -> Sequence[CredentialKey]:
+        """The keys of the Secret that its settings need."""
+        spec = read(kinds()["Provider"], self.spec)
+        assert isinstance(spec, ProviderSpec)
+        return connector.credential_keys(settings_of(spec, connector))
 
     def _values(self, name: str) -> Mapping[str, str]:
         declared = self.state.secrets.get(Key("Secret", self.manifest.key.namespace, name))

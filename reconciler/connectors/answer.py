@@ -6,6 +6,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -23,6 +24,14 @@ LONGEST_NUMBER: Final = 400
 
 class Garbled(Bug):
     """The body is not what its headers say (cut short, perhaps): worth another try before it is called a bug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A successful answer read whole: its JSON, as `parse` reads it, and its headers by their lower-case names."""
+
+    content: Any = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
 
 
 class Answer:

@@ -136,6 +136,11 @@ class Connector(ABC, Generic[S]):
         self.context = context
         self.http = context.http
 
+    @classmethod
+    def credential_keys(cls, settings: S) -> tuple[CredentialKey, ...]:
+        """The keys of the Secret that a Provider with these settings reads; those of the traits for most vendors."""
+        return cls.traits.credentials
+
     @abstractmethod
     async def check(self) -> Account:
         """Ask the vendor, as cheaply as it can be asked, whether the credential is good for billing data.

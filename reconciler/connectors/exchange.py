@@ -22,6 +22,7 @@ from reconciler.connectors.meter import Meter
 from reconciler.connectors.redaction import Redactor
 from reconciler.connectors.refusal import judge
 from reconciler.connectors.transport import CheckedTransport, Untrusted
+from reconciler.connectors.witness import Masking
 from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 
 T = TypeVar("T")
@@ -44,12 +45,19 @@ class Exchange:
     """Sends calls, one attempt each. Faults are returned, so that no traceback shows what lies below them."""
 
     def __init__(
-        self, transport: CheckedTransport, policy: EgressPolicy, meter: Meter, limits: HttpLimits, redactor: Redactor
+        self,
+        transport: CheckedTransport,
+        policy: EgressPolicy,
+        meter: Meter,
+        limits: HttpLimits,
+        redactor: Redactor,
+        witness: Masking,
     ) -> None:
         self.meter = meter
         self._policy = policy
         self._limits = limits
         self._redactor = redactor
+        self._witness = witness
         self._client = httpx.AsyncClient(
             transport=transport,
             headers={"User-Agent": "costhook", "Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -111,12 +119,14 @@ class Exchange:
         self._policy.check_url(call.url)
         await self.meter.before_call()
         request = self._client.build_request(call.method, call.url, headers=call.headers, content=call.content)
+        self._witness.asked(call.method, str(call.url), call.headers, call.content or b"")
         return await self._client.send(request, stream=True)
 
     async def _approved(self, call: Call, response: httpx.Response, now: datetime) -> httpx.Response:
         if response.is_success or response.status_code == 304:
             return response
         body = await self._error_body(response)
+        self._witness.answered(response.status_code, response.headers, body)
         asked = retry_after(response.headers, now)
         if asked is None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             asked = limit_reset(response.headers, now)

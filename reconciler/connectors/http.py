@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from reconciler.connectors.answer import Answer, Garbled, bounded, is_json, parse, timed
+from reconciler.connectors.answer import Answer, Document, Garbled, bounded, is_json, parse, timed
 from reconciler.connectors.backoff import delay
 from reconciler.connectors.call import (
     SAFE_METHODS,
@@ -39,11 +39,13 @@ from reconciler.connectors.paging import next_cursor, pages
 from reconciler.connectors.redaction import Redactor
 from reconciler.connectors.refusal import Refused
 from reconciler.connectors.transport import CheckedTransport, Resolve, resolve
+from reconciler.connectors.witness import Masking, Witness
 from reconciler.errors import Bug, ReconcilerError, RetryLater
 
 __all__ = [
     "Answer",
     "CallBook",
+    "Document",
     "EgressPolicy",
     "EgressRefused",
     "HttpLimits",
@@ -53,6 +55,7 @@ __all__ = [
     "Params",
     "Refused",
     "VendorClient",
+    "Witness",
     "next_cursor",
     "pages",
 ]
@@ -66,8 +69,9 @@ class VendorClient:
     """Asks one vendor. Every failure is RetryLater, NeedsPerson or Bug, with words free of secrets.
 
     Relative paths are appended to `base_url`; credential headers (see `authorise`) go to its origin and
-    nowhere else. `redact` are secrets to keep out of messages. `sleep`, `random` and `clock` are the world's,
-    or a test's; `tls` replaces the trusted certificates, `resolve` the resolution of names.
+    nowhere else. `redact` are secrets to keep out of messages; `witness` sees the talk without them. `sleep`,
+    `random` and `clock` are the world's, or a test's; `tls` replaces the trusted certificates, `resolve` the
+    resolution of names.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class VendorClient:
         clock: Callable[[], datetime] = utc_now,
         tls: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
+        witness: Witness | None = None,
     ) -> None:
         self.limits = limits or HttpLimits()
         self.meter = meter
@@ -93,7 +98,8 @@ class VendorClient:
         self._credentials: dict[str, str] = {}
         self._sleep, self._random, self._clock = sleep, random, clock
         transport = CheckedTransport(policy, tls, resolve)
-        self._exchange = Exchange(transport, policy, meter, self.limits, self._redactor)
+        self._witness = Masking(witness, self._redactor)
+        self._exchange = Exchange(transport, policy, meter, self.limits, self._redactor, self._witness)
 
     async def __aenter__(self) -> Self:
         return self
@@ -141,8 +147,25 @@ class VendorClient:
         pass are retried within the run for GET and HEAD, and for other methods if `retry` is true.
         Raises Refused, NeedsPerson, RetryLater and Bug.
         """
+        document = await self.document(
+            method, path, params=params, body=body, headers=headers, limit=limit, retry=retry
+        )
+        return document.content
+
+    async def document(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = None,
+        body: Json = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        retry: bool | None = None,
+    ) -> Document:
+        """As `json`, with the answer's headers: for vendors that name the next page there."""
         call = self._call(method, path, params, body=body, headers=headers, retry=retry)
-        return await self._retrying(call, lambda response: self._read_json(response, limit or self.limits.body))
+        return await self._retrying(call, lambda response: self._read(response, limit or self.limits.body))
 
     @asynccontextmanager
     async def stream(
@@ -207,16 +230,17 @@ class VendorClient:
             return None
         return delay(attempt, limits.first_wait, limits.longest_wait, self._random(), asked)
 
-    async def _read_json(self, response: httpx.Response, limit: int) -> Any:
+    async def _read(self, response: httpx.Response, limit: int) -> Document:
         try:
             body = b"".join([part async for part in bounded(response, limit, self.meter)])
         finally:
             await response.aclose()
+        self._witness.answered(response.status_code, response.headers, body)
         if response.status_code == 204 or response.request.method == "HEAD":
-            return None
+            return Document(None, dict(response.headers))
         if not is_json(response.headers):
             raise Bug(f"the answer is not JSON but {response.headers.get('content-type', 'untyped')[:80]}")
-        return parse(body)
+        return Document(parse(body), dict(response.headers))
 
 
 async def _begun(response: httpx.Response) -> httpx.Response:

@@ -145,7 +145,7 @@ class _Book:
 
 
 async def _credentials(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector) -> Credentials:
-    wanted = connector.traits.credentials
+    wanted = connector.credential_keys(settings_of(spec, connector))
     if not wanted:
         return Credentials({})
     if spec.secret_ref is None:
