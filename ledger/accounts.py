@@ -15,7 +15,7 @@ from sqlalchemy import Row, text
 
 from ledger.database import WriterDB
 from ledger.errors import NeedsPerson
-from ledger.schema import TENANT_TABLES
+from ledger.schema import TENANT_TABLES, metadata
 from ledger.window import Piece, Span
 
 _REGISTER = text("""
@@ -47,7 +47,7 @@ _MEMORY = text("select key, value from connector_memory where namespace = :names
 
 _SCHEDULE = text("update provider set next_sync_at = :at where namespace = :namespace and name = :name")
 
-_OF_A_PROVIDER = tuple(table for table in TENANT_TABLES if table not in ("provider", "resource", "lease"))
+_OF_A_PROVIDER = tuple(name for name in TENANT_TABLES if name != "lease" and "provider" in metadata.tables[name].c)
 
 
 class NameTaken(NeedsPerson):

@@ -17,11 +17,13 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -129,6 +131,7 @@ provider = Table(
     Column("believed_at", _MOMENT, doc="when what is believed of it last changed"),
     Column("last_sync_at", _MOMENT, doc="end of the last sync that succeeded"),
     Column("next_sync_at", _MOMENT),
+    Column("lag", Interval, doc="after the end of a day, how long until it should be whole here"),
 )
 
 piece = Table(
@@ -175,6 +178,7 @@ restatement = Table(
     Column("at", _MOMENT, nullable=False),
     *(Column(name, BigInteger, nullable=False) for name in ("rows_inserted", "rows_changed", "rows_removed")),
     *(Column(name, Numeric, nullable=False) for name in ("amount_inserted", "amount_changed", "amount_removed", "net")),
+    Column("largest_day", Numeric, doc="the net of the day that moved most"),
 )
 
 lease = Table(
@@ -243,6 +247,97 @@ audit_entry = Table(
     *(Column(name, Text) for name in ("namespace", "subject")),
     Column("detail", JSONB, nullable=False),
     Column("request_id", Text, nullable=False),
+)
+
+alert_rule = Table(
+    "alert_rule",
+    metadata,
+    *_key("namespace", "name"),
+    Column("generation", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False, doc="what it is on: Spend, Forecast, ..."),
+    Column("budget", Text),
+    *(Column(name, ARRAY(Text), doc="null: all") for name in ("providers", "services", "sub_accounts")),
+    *(Column(name, JSONB, nullable=False) for name in ("labels", "tags")),
+    Column("rule", JSONB, nullable=False, doc="all of it, as ledger.alerts.rule reads it"),
+    Column("next_at", _MOMENT, doc="when time alone may change the answer"),
+)
+Index("alert_rule_next", alert_rule.c.next_at)
+Index("alert_rule_budget", alert_rule.c.namespace, alert_rule.c.budget)
+
+evaluation_due = Table(
+    "evaluation_due",
+    metadata,
+    *_key("namespace", "kind", "name"),
+    Column("since", _MOMENT, nullable=False),
+)
+
+alert_state = Table(
+    "alert_state",
+    metadata,
+    *_key("namespace", "alert", "level", "subject"),
+    Column("period_first", Date, primary_key=True, doc="the epoch where the alert has no period"),
+    Column("period_after", Date),
+    Column("budget", Text),
+    *(Column(name, Text, nullable=False) for name in ("severity", "state")),
+    Column("since", _MOMENT, nullable=False),
+    Column("episode", BigInteger, nullable=False, doc="counts how often it began to fire"),
+    Column("judged_at", _MOMENT, nullable=False),
+    Column("figures", JSONB, nullable=False, doc="what it was judged on"),
+    Column("notified_at", _MOMENT, doc="null: nobody was told of this episode"),
+    Column("notices", Integer, nullable=False, doc="how often it was told in this episode"),
+    Column("acknowledged_at", _MOMENT),
+    Column("acknowledged_by", Text),
+    Column("acknowledged_until", _MOMENT),
+    Column("acknowledged_note", Text),
+)
+
+alert_transition = Table(
+    "alert_transition",
+    metadata,
+    *_key("namespace"),
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    *(Column(name, Text, nullable=False) for name in ("alert", "level", "subject")),
+    Column("period_first", Date, nullable=False),
+    Column("budget", Text),
+    *(Column(name, Text, nullable=False) for name in ("severity", "from_state", "to_state", "reason")),
+    Column("at", _MOMENT, nullable=False),
+    Column("episode", BigInteger, nullable=False),
+    Column("figures", JSONB, nullable=False),
+)
+Index("alert_transition_alert", alert_transition.c.namespace, alert_transition.c.alert, alert_transition.c.id.desc())
+
+notification = Table(
+    "notification",
+    metadata,
+    *_key("namespace"),
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, doc="the same however often it is tried"),
+    Column("channel", Text, nullable=False),
+    Column("alert", Text, doc="null: a test message"),
+    *(Column(name, Text, nullable=False) for name in ("what", "severity")),
+    Column("message", JSONB),
+    Column("state", Text, nullable=False, doc="Waiting, Delivered, Skipped or Dead"),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("due_at", _MOMENT, nullable=False),
+    Column("claimed_until", _MOMENT, doc="a process is about to deliver it"),
+    Column("finished_at", _MOMENT),
+    *(Column(name, Text) for name in ("receipt", "error")),
+    UniqueConstraint("namespace", "channel", "key"),
+)
+Index("notification_waiting", notification.c.due_at, postgresql_where=notification.c.state == "Waiting")
+Index("notification_channel", notification.c.namespace, notification.c.channel, notification.c.id.desc())
+
+silence = Table(
+    "silence",
+    metadata,
+    *_key("namespace"),
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    *(Column(name, Text, doc="null: any") for name in ("alert", "budget", "severity")),
+    *(Column(name, _MOMENT, nullable=False) for name in ("starts_at", "ends_at")),
+    *(Column(name, Text, nullable=False) for name in ("reason", "created_by")),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("ended_by", Text),
 )
 
 TENANT_TABLES = tuple(sorted(name for name, table in metadata.tables.items() if "namespace" in table.primary_key.c))

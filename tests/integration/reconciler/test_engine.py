@@ -38,7 +38,8 @@ async def test_the_spec_says_whether_totals_count_it(plant: Plant) -> None:
     """`attributionOnly` reaches the account at once; absent, the connector's own default holds."""
     counted = "select attribution_only from provider where namespace = :ns"
     for stated in (True, False, None):
-        plant.put(**({} if stated is None else {"attributionOnly": stated}))
+        spec: dict[str, Any] = {} if stated is None else {"attributionOnly": stated}
+        plant.put(**spec)
         await plant.settle()
         assert await plant.rows(counted) == [(bool(stated),)]
 
