@@ -7,11 +7,12 @@ decide. It talks HTTP through the client it is given, keeps no state, and never 
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from reconciler.channels.message import Message
 from reconciler.connectors.base import CredentialKey, Credentials, Settings
@@ -38,6 +39,8 @@ class ChannelTraits:
     """The receiver's name as people write it."""
     credentials: tuple[CredentialKey, ...] = ()
     """Keys of the Secret; the first is the one that `secretRef.key` may rename."""
+    needs: str = ""
+    """What its block of settings must say, in words; empty where it can do without a block."""
     honours_key: bool = False
     """Whether a message that is delivered twice is shown once."""
     resend_every: timedelta | None = None
@@ -74,7 +77,7 @@ class ChannelContext:
     now: datetime
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     resolve: Resolve = resolve
-    tls: Any = None
+    tls: ssl.SSLContext | None = None
 
 
 class Channel(ABC, Generic[S]):

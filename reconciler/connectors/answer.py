@@ -18,6 +18,8 @@ from reconciler.errors import Bug, ReconcilerError
 
 PIECE: Final = 64 * 1024
 """Most bytes unpacked at a time, so that a compressed bomb is noticed before it has unfolded."""
+BEGINNING: Final = 64 * 1024
+"""Most bytes read of an answer of which only the beginning matters: an error, or a word of thanks."""
 LONGEST_NUMBER: Final = 400
 """Characters a number may have; amounts have two dozen."""
 
@@ -32,6 +34,26 @@ class Document:
 
     content: Any = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was said to something that was sent: the beginning of the body, in whatever form. Names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace").strip()
+
+    def json(self) -> Any:
+        """The body as `parse` reads it; None where it is no JSON."""
+        try:
+            return parse(self.body)
+        except Bug:
+            return None
 
 
 class Answer:
@@ -67,6 +89,19 @@ async def bounded(response: httpx.Response, limit: int, meter: Meter) -> AsyncIt
             yield part
     for _ in unpack(b""):
         raise httpx.RemoteProtocolError("the compressed body breaks off")
+
+
+async def beginning(response: httpx.Response, meter: Meter) -> bytes:
+    """As much of the body as arrives well, up to BEGINNING: for answers whose status says enough. Closes it."""
+    body = b""
+    try:
+        async for part in bounded(response, BEGINNING, meter):
+            body += part
+    except (httpx.HTTPError, Bug):
+        return body
+    finally:
+        await response.aclose()
+    return body
 
 
 async def timed(

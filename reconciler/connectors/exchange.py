@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import httpx
 
-from reconciler.connectors.answer import bounded
+from reconciler.connectors.answer import beginning
 from reconciler.connectors.backoff import limit_reset, retry_after
 from reconciler.connectors.call import REDIRECTS, Call
 from reconciler.connectors.egress import EgressPolicy
@@ -26,9 +26,6 @@ from reconciler.connectors.witness import Masking
 from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 
 T = TypeVar("T")
-
-ERROR_BODY: Final = 64 * 1024
-"""Most bytes read of an answer that is no success."""
 
 for _name in ("httpx", "httpcore"):  # they log URLs and headers, in which credentials travel
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -125,20 +122,9 @@ class Exchange:
     async def _approved(self, call: Call, response: httpx.Response, now: datetime) -> httpx.Response:
         if response.is_success or response.status_code == 304:
             return response
-        body = await self._error_body(response)
+        body = await beginning(response, self.meter)
         self._witness.answered(response.status_code, response.headers, body)
         asked = retry_after(response.headers, now)
         if asked is None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             asked = limit_reset(response.headers, now)
         raise judge(call.target, response, body, asked, self._redactor)
-
-    async def _error_body(self, response: httpx.Response) -> bytes:
-        body = b""
-        try:
-            async for part in bounded(response, ERROR_BODY, self.meter):
-                body += part
-        except (httpx.HTTPError, Bug):
-            return body  # the status says enough
-        finally:
-            await response.aclose()
-        return body

@@ -18,7 +18,17 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from reconciler.connectors.answer import Answer, Document, Garbled, bounded, is_json, parse, timed
+from reconciler.connectors.answer import (
+    Answer,
+    Document,
+    Garbled,
+    Taken,
+    beginning,
+    bounded,
+    is_json,
+    parse,
+    timed,
+)
 from reconciler.connectors.backoff import delay
 from reconciler.connectors.call import (
     SAFE_METHODS,
@@ -54,6 +64,7 @@ __all__ = [
     "Meter",
     "Params",
     "Refused",
+    "Taken",
     "VendorClient",
     "Witness",
     "next_cursor",
@@ -167,6 +178,11 @@ class VendorClient:
         call = self._call(method, path, params, body=body, headers=headers, retry=retry)
         return await self._retrying(call, lambda response: self._read(response, limit or self.limits.body))
 
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Taken:
+        """What a receiver says, in whatever form, once it has taken `content`. Sent once; raises as `json` does."""
+        sent = sendable({**self._headers, "Accept": "*/*", **headers})
+        return await self._retrying(Call("POST", below(self._base, url), sent, content, retry=False), self._taken)
+
     @asynccontextmanager
     async def stream(
         self,
@@ -241,6 +257,11 @@ class VendorClient:
         if not is_json(response.headers):
             raise Bug(f"the answer is not JSON but {response.headers.get('content-type', 'untyped')[:80]}")
         return Document(parse(body), dict(response.headers))
+
+    async def _taken(self, response: httpx.Response) -> Taken:
+        body = await beginning(response, self.meter)
+        self._witness.answered(response.status_code, response.headers, body)
+        return Taken(response.status_code, dict(response.headers), body)
 
 
 async def _begun(response: httpx.Response) -> httpx.Response:
