@@ -84,7 +84,7 @@ async def register(db: WriterDB, account: Account, now: datetime) -> None:
         "attribution_only": account.attribution_only,
         "now": now,
     }
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         if (await connection.execute(_REGISTER, values)).scalar() is None:
             holder = (await connection.execute(_HOLDER, values)).one()
             raise NameTaken(_taken(account, holder))
@@ -105,7 +105,7 @@ def _taken(account: Account, holder: Row[Any]) -> str:
 async def retire(db: WriterDB, account: Account, now: datetime) -> None:
     """The resource is gone and its history stays: the account is kept, marked as deleted."""
     values = {"namespace": account.namespace, "name": account.name, "kind": account.kind, "now": now}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_RETIRE, values)
 
 
@@ -128,7 +128,7 @@ async def purge(db: WriterDB, account: Account) -> None:
 
 async def pieces(db: WriterDB, namespace: str, name: str) -> list[Piece]:
     """Everything that was ever read of the provider, piece by piece, in order."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         rows = await connection.execute(_PIECES, {"namespace": namespace, "name": name})
         return [
             Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)
@@ -138,12 +138,12 @@ async def pieces(db: WriterDB, namespace: str, name: str) -> list[Piece]:
 
 async def memory(db: WriterDB, namespace: str, name: str) -> dict[str, Any]:
     """What the provider's connector asked to remember."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         rows = await connection.execute(_MEMORY, {"namespace": namespace, "name": name})
         return {row.key: row.value for row in rows}
 
 
 async def schedule(db: WriterDB, namespace: str, name: str, at: datetime | None) -> None:
     """Note when the provider's next sync is due; None when none is."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_SCHEDULE, {"namespace": namespace, "name": name, "at": at})

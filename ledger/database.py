@@ -17,7 +17,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -44,7 +44,17 @@ class WriterDB:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits when the block ends normally. Raises DatabaseUnavailable, NeedsPerson."""
-        async with translated(foreign=True), _begun(self.engine) as connection:
+        async with translated(foreign=True), _connected(self.engine) as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement is a transaction of its own. Raises as `transaction`.
+
+        For what is a single statement: to begin and to commit one would take two round trips more.
+        """
+        async with translated(foreign=True), _connected(self.engine) as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     async def close(self) -> None:
@@ -154,12 +164,11 @@ def _meaning(error: Exception) -> LedgerError | None:
 
 
 @asynccontextmanager
-async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with translated():
         connection = await engine.connect()
     try:
-        async with connection.begin():
-            yield connection
+        yield connection
     finally:
         # shielded, as SQLAlchemy does it: a cancelled task must still give its connection back
         await asyncio.shield(asyncio.create_task(connection.close()))
@@ -176,7 +185,7 @@ def _engine(url: str, role: str, pool_size: int, **settings: str) -> AsyncEngine
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # few connections at work, which know their statements, rather than all in turn
         connect_args={"server_settings": {"application_name": "costhook", "timezone": "UTC", **settings}},
     )
 
@@ -187,5 +196,11 @@ def _engine(url: str, role: str, pool_size: int, **settings: str) -> AsyncEngine
         cursor.execute(f"set role {role}")
         cursor.close()
         connection.commit()  # type: ignore[attr-defined]
+
+    # A server that goes away closes its connections, and the driver notices; asking it would be three round trips.
+    @event.listens_for(engine.sync_engine, "checkout")
+    def give_no_dead_one(connection: object, _record: object, _proxy: object) -> None:
+        if connection.driver_connection.is_closed():  # type: ignore[attr-defined]  # as above
+            raise DisconnectionError
 
     return engine

@@ -58,7 +58,7 @@ class Lease:
 async def take(db: WriterDB, namespace: str, provider: str, holder: str, ttl: timedelta) -> Lease | None:
     """The lease, or None while another holder's has not expired."""
     values = {"namespace": namespace, "provider": provider, "holder": holder, "ttl": ttl}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         token = (await connection.execute(_TAKE, values)).scalar()
     return None if token is None else Lease(namespace, provider, holder, token, ttl)
 
@@ -91,11 +91,11 @@ async def extend(db: WriterDB, lease: Lease) -> None:
 async def give_back(db: WriterDB, lease: Lease) -> None:
     """Let the next one in at once. Harmless when the lease is already lost."""
     values = {"namespace": lease.namespace, "provider": lease.provider, "token": lease.token}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_GIVE_BACK, values)
 
 
 async def give_back_all(db: WriterDB, holder: str) -> None:
     """Let others in at once wherever `holder` had been when it died. For one who knows that it did."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_GIVE_BACK_ALL, {"holder": holder})

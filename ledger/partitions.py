@@ -27,7 +27,7 @@ async def ensure(db: WriterDB, months: Iterable[datetime]) -> None:
     lock under which partitions are made, so two writers cannot deadlock.
     """
     for month in months:
-        async with db.transaction() as connection:
+        async with db.statement() as connection:
             if not (await connection.execute(_EXISTING, {"name": name(month)})).scalar():
                 await connection.execute(_MAKE, {"month": month.date()})
 

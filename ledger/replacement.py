@@ -86,7 +86,7 @@ async def replace(
 async def _known(db: WriterDB, lease: Lease, window: Window) -> list[Piece]:
     """What was read of the window before. The lease is held, so nobody changes it until this is done."""
     values = {"namespace": lease.namespace, "provider": lease.provider, "start": window.start, "end": window.end}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         found = await connection.execute(text(diff.KNOWN_PIECES), values)
         return [
             Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)

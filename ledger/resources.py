@@ -94,38 +94,38 @@ async def see(db: WriterDB, sighting: Sighting, now: datetime) -> tuple[int, dic
         "spec": json.dumps(sighting.spec),
         "now": now,
     }
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         row = (await connection.execute(_SEE, values)).one()
         return row.generation, row.status
 
 
 async def write_status(db: WriterDB, ref: Ref, status: Mapping[str, Any], now: datetime) -> None:
     """Keep the status for readers. A resource that is gone is no error."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_STATUS, {**ref._asdict(), "status": json.dumps(status), "now": now})
 
 
 async def gone(db: WriterDB, ref: Ref, now: datetime) -> None:
     """The source no longer has the resource; its last state stays for history."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_GONE, {**ref._asdict(), "now": now})
 
 
 async def forget(db: WriterDB, ref: Ref) -> None:
     """Remove every trace of the resource."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_FORGET, ref._asdict())
 
 
 async def of_source(db: WriterDB, source: str) -> list[Seen]:
     """The resources that were last seen in this source and are not gone."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         return [_seen(row) for row in await connection.execute(_OF_SOURCE, {"source": source})]
 
 
 async def find(db: WriterDB, ref: Ref) -> Seen | None:
     """One resource that is not gone, or None."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         row = (await connection.execute(_ONE, ref._asdict())).first()
         return None if row is None else _seen(row)
 

@@ -101,27 +101,27 @@ async def start(db: WriterDB, namespace: str, provider: str, trigger: Trigger, n
 async def claim_requests(db: WriterDB, run: Run) -> list[Request]:
     """Take on every sync that was asked for by hand and still waits."""
     values = {"namespace": run.namespace, "provider": run.provider, "id": run.id}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         return [Request(row.first_day, row.after_last_day) for row in await connection.execute(_CLAIM, values)]
 
 
 async def plan(db: WriterDB, run: Run, windows: int) -> None:
     """Say how many windows the run will read."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_PLAN, {"namespace": run.namespace, "id": run.id, "windows": windows})
 
 
 async def meter(db: WriterDB, run: Run, day: date, calls: int, bytes_read: int) -> None:
     """Add vendor calls and bytes to the run and to the provider's count of the UTC `day`."""
     values = {"namespace": run.namespace, "id": run.id, "day": day, "calls": calls, "bytes_read": bytes_read}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         await connection.execute(_METER, values)
 
 
 async def calls_made(db: WriterDB, namespace: str, provider: str, day: date) -> int:
     """Vendor calls made for a provider on a UTC day."""
     values = {"namespace": namespace, "provider": provider, "day": day}
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         return int((await connection.execute(_CALLS, values)).scalar_one())
 
 

@@ -16,24 +16,27 @@ _PROVIDER = text("""
         exists (
             select from sync_request r
             where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
-        ) as asked
+        ) as asked,
+        coalesce(month.currencies, '{}') as currencies, coalesce(month.amounts, '{}') as amounts, (
+            select coalesce(sum(unpriced), 0)::bigint from daily_cost d
+            where d.namespace = p.namespace and d.provider = p.name
+        ) as unpriced
     from provider p
     left join lateral (
         select outcome, reason, error, finished_at as ended_at from sync_run s
         where s.namespace = p.namespace and s.provider = p.name and s.outcome not in ('Running', 'Abandoned')
         order by s.id desc limit 1
     ) run on true
+    left join lateral (
+        select array_agg(billing_currency order by billing_currency) as currencies,
+            array_agg(amount order by billing_currency) as amounts
+        from (
+            select billing_currency, sum(billed_cost) as amount from daily_cost d
+            where d.namespace = p.namespace and d.provider = p.name and d.day >= :first and d.day <= :today
+            group by billing_currency
+        ) by_currency
+    ) month on true
     where p.namespace = :namespace and p.name = :name
-""")
-
-_SUMS = text("""
-    select billing_currency, sum(billed_cost) as amount from daily_cost
-    where namespace = :namespace and provider = :name and day >= :first and day <= :today
-    group by billing_currency order by billing_currency
-""")
-
-_UNPRICED = text("""
-    select coalesce(sum(unpriced), 0)::bigint from daily_cost where namespace = :namespace and provider = :name
 """)
 
 _WAITING = text("select distinct namespace, provider from sync_request where run_id is null")
@@ -61,16 +64,16 @@ class Standing:
 async def standing(db: WriterDB, namespace: str, name: str, today: date) -> Standing | None:
     """The provider's figures; None when the ledger does not know it."""
     values = {"namespace": namespace, "name": name, "today": today, "first": today.replace(day=1)}
-    async with db.transaction() as connection:
-        provider = (await connection.execute(_PROVIDER, values)).first()
-        if provider is None:
-            return None
-        sums = {row.billing_currency: row.amount for row in await connection.execute(_SUMS, values)}
-        unpriced = (await connection.execute(_UNPRICED, values)).scalar_one()
-    return Standing(**provider._asdict(), month_to_date=sums, unpriced=unpriced)
+    async with db.statement() as connection:
+        row = (await connection.execute(_PROVIDER, values)).first()
+    if row is None:
+        return None
+    known = row._asdict()
+    sums = dict(zip(known.pop("currencies"), known.pop("amounts"), strict=True))
+    return Standing(**known, month_to_date=sums)
 
 
 async def waiting(db: WriterDB) -> list[tuple[str, str]]:
     """Namespace and name of every provider for which a sync was asked for by hand and not begun."""
-    async with db.transaction() as connection:
+    async with db.statement() as connection:
         return [(row.namespace, row.provider) for row in await connection.execute(_WAITING)]
