@@ -133,7 +133,12 @@ async def test_a_row_keeps_what_it_says() -> None:
         "PricingUnit": "",
     }
     found, other = await read(
-        Vendor([row(date(2026, 3, 6), Decimal("0.75"), **told), row(date(2026, 3, 7), 1, **bare)])
+        Vendor(
+            [
+                row(date(2026, 3, 6), Decimal("0.75"), **told),
+                row(date(2026, 3, 7), 1, ServiceProviderName="PlanetScale", **bare),
+            ]
+        )
     )
 
     assert found == Charge(
