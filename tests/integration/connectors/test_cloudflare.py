@@ -136,7 +136,7 @@ async def test_a_row_keeps_what_it_says() -> None:
         Vendor(
             [
                 row(date(2026, 3, 6), Decimal("0.75"), **told),
-                row(date(2026, 3, 7), 1, ServiceProviderName="PlanetScale", **bare),
+                row(date(2026, 3, 7), 1, **bare),
             ]
         )
     )
