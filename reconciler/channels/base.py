@@ -91,6 +91,11 @@ class Channel(ABC, Generic[S]):
         self.context = context
         self.http = context.http
 
+    @classmethod
+    def credential_keys(cls, settings: S) -> tuple[CredentialKey, ...]:
+        """The keys of the Secret that a channel with these settings reads; those of the traits for most types."""
+        return cls.traits.credentials
+
     @abstractmethod
     async def send(self, messages: Sequence[Message]) -> Receipt:
         """Deliver `messages`, at least one: a message as it is, several as one digest. One attempt.

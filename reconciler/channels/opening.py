@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.channels.base import Channel, ChannelContext, ChannelTraits, Credentials, Settings
+from reconciler.channels.base import Channel, ChannelContext, Credentials, Settings
 from reconciler.channels.registry import AnyChannel
 from reconciler.connectors.http import EgressPolicy, HttpLimits, Meter, VendorClient
 from reconciler.connectors.meter import utc_now
@@ -19,13 +19,15 @@ LIMITS: Final = HttpLimits(connect=10, read=20, total=30, body=256 * 1024, attem
 """Bounds of one delivery: one attempt, since the outbox tries again."""
 
 
-def credentials_of(traits: ChannelTraits, values: Mapping[str, str], key: str | None = None) -> Credentials:
+def credentials_of(
+    kind: AnyChannel, settings: Settings, values: Mapping[str, str], key: str | None = None
+) -> Credentials:
     """What the channel needs of the Secret's `values`; `key` is the Secret's name for the first of them.
 
     Raises NeedsPerson (SecretNotFound) where one is missing.
     """
     found = {}
-    for nth, wanted in enumerate(traits.credentials):
+    for nth, wanted in enumerate(kind.credential_keys(settings)):
         name = key if nth == 0 and key else wanted.name
         if values.get(name, "").strip():
             found[wanted.name] = values[name].strip()
