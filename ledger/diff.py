@@ -10,6 +10,7 @@ the dimensions of the rollup. All are temporary and go with the transaction. `:s
 from __future__ import annotations
 
 from ledger.schema import CHARGE_COLUMNS, DIMENSIONS, ROLLUP_DIMENSIONS, ROLLUP_SUMS
+from ledger.sums import SUMMED_COLUMNS
 
 _COLUMNS = ", ".join(CHARGE_COLUMNS)
 _GROUPS = ", ".join(ROLLUP_DIMENSIONS)
@@ -117,8 +118,6 @@ _COUNT_CHANGES = "analyze gone"
 
 EXCHANGE = (_COUNT_CHANGES, _TO_HISTORY, _TAKE_OUT, _BRING_IN)
 
-SUMMED_COLUMNS = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges", "unpriced")
-
 # For windows whose sums were too many to be held while their rows came in.
 SUM_FRESH = f"""
     insert into summed ({", ".join(SUMMED_COLUMNS)})
@@ -131,6 +130,15 @@ SUM_FRESH = f"""
 
 _DELTA_COLUMNS = ", ".join(("charge_period_start", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS))
 _COUNTED = (*ROLLUP_SUMS, "charges", "unpriced")
+
+_ADD_SUMS = f"""
+    insert into daily_cost as held (namespace, provider, day, line, {_GROUPS}, {_SUMS}, charges, unpriced)
+    select cast(:namespace as text), cast(:provider as text), day,
+        sha256(convert_to(jsonb_build_array({_GROUPS})::text, 'UTF8')), {_GROUPS}, {_SUMS}, charges, unpriced
+    from sums
+    on conflict (namespace, provider, day, line) do update set
+        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in _COUNTED)}
+"""
 
 MERGE_ROLLUP = f"""
     with delta as (
@@ -149,12 +157,7 @@ MERGE_ROLLUP = f"""
             {", ".join(f"coalesce(sum({name}), 0) as {name}" for name in _COUNTED)}
         from counted group by 1, {_GROUPS}
     )
-    insert into daily_cost as held (namespace, provider, day, line, {_GROUPS}, {_SUMS}, charges, unpriced)
-    select cast(:namespace as text), cast(:provider as text), day,
-        sha256(convert_to(jsonb_build_array({_GROUPS})::text, 'UTF8')), {_GROUPS}, {_SUMS}, charges, unpriced
-    from sums
-    on conflict (namespace, provider, day, line) do update set
-        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in _COUNTED)}
+    {_ADD_SUMS}
 """
 
 DROP_EMPTY_ROLLUP = f"""
@@ -173,6 +176,14 @@ _NUMBERED = f"""
     from (select *, {_LINE} as line from %s) lines
 """
 
+_TELL = """
+    insert into restatement (
+        namespace, provider, run_id, window_start, window_end, at, billing_currency, restated,
+        rows_inserted, rows_changed, rows_removed, amount_inserted, amount_changed, amount_removed, net
+    )
+    select cast(:namespace as text), cast(:provider as text), cast(:run_id as bigint),
+        cast(:start as timestamptz), cast(:end as timestamptz), cast(:believed as timestamptz)"""
+
 # A line that went out and came in again is a changed one; pairing them by their rank keeps repeated lines apart.
 REPORT = f"""
     with new_rows as ({_NUMBERED % "added"}), old_rows as ({_NUMBERED % "gone"}),
@@ -184,13 +195,7 @@ REPORT = f"""
         select starts_at, billing_currency, sum(billed_cost), null, sum(charges) from summed
         group by starts_at, billing_currency
     )
-    insert into restatement (
-        namespace, provider, run_id, window_start, window_end, billing_currency, restated, at,
-        rows_inserted, rows_changed, rows_removed, amount_inserted, amount_changed, amount_removed, net
-    )
-    select cast(:namespace as text), cast(:provider as text), cast(:run_id as bigint),
-        cast(:start as timestamptz), cast(:end as timestamptz), c.billing_currency, t.restated,
-        cast(:believed as timestamptz),
+    {_TELL}, c.billing_currency, t.restated,
         coalesce(sum(charges) filter (where old is null), 0),
         coalesce(sum(charges) filter (where old is not null and new is not null), 0),
         coalesce(sum(charges) filter (where new is null), 0),
@@ -201,6 +206,24 @@ REPORT = f"""
     from paired c join touched t on {_IN_TOUCHED}
     group by c.billing_currency, t.restated
     returning rows_inserted, rows_changed, rows_removed
+"""
+
+_TYPES = {"starts_at": "timestamptz", "charges": "bigint", "unpriced": "bigint"} | dict.fromkeys(ROLLUP_SUMS, "numeric")
+
+# All that there is to add up where nothing has to be compared: no temporary table, and a plan that can be kept.
+ADD_FRESH = f"""
+    with summed as (
+        select * from json_to_recordset(cast(:summed as json)) as line (
+            {", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in SUMMED_COLUMNS)}, restated boolean
+        )
+    ), sums as (
+        select (starts_at at time zone 'UTC')::date as day, {_GROUPS},
+            {", ".join(f"sum({name})::{_TYPES[name]} as {name}" for name in _COUNTED)}
+        from summed group by 1, {_GROUPS}
+    ), added as ({_ADD_SUMS})
+    {_TELL}, billing_currency, restated, sum(charges), 0, 0, sum(billed_cost), 0, 0, sum(billed_cost)
+    from summed group by billing_currency, restated
+    returning rows_inserted
 """
 
 NOTE_PIECE = """
@@ -233,12 +256,11 @@ REMEMBER = """
 
 FORGET = f"delete from connector_memory where {_MINE} and key = :name"
 
-NOTE_PROVIDER = """
-    update provider set complete_through = :complete_through, believed_at = coalesce(:believed, believed_at)
-    where namespace = :namespace and name = :provider
-"""
-
-NOTE_RUN = """
+NOTE_PROGRESS = """
+    with noted as (
+        update provider set complete_through = :complete_through, believed_at = coalesce(:believed, believed_at)
+        where namespace = :namespace and name = :provider
+    )
     update sync_run set windows_done = windows_done + 1, rows_read = rows_read + :read,
         rows_inserted = rows_inserted + :inserted, rows_changed = rows_changed + :changed,
         rows_removed = rows_removed + :removed

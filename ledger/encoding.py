@@ -90,6 +90,11 @@ def cells(values: Iterable[str | Decimal | int | None]) -> str:
     return "\t".join([_escaped(v) if isinstance(v, str) or v is None else plain(Decimal(v)) for v in values]) + "\n"
 
 
+def storable(text: str) -> str:
+    """`text` as it is stored: without what no database holds, as COPY is given it too."""
+    return _encodable(text.replace("\0", "\ufffd"))
+
+
 def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
     check(charge)
     code = charge.billing_currency

@@ -52,6 +52,7 @@ class Intake:
         self.pieces: Sequence[Span] = tuple(window.span.pieces())
         self.rows = [0] * len(self.pieces)
         self.filled = frozenset(filled)
+        self.batches = 0
         self.sums: Sums | None = Sums(memory.lines)
         self._digests = [0] * len(self.pieces)
         self._source: AsyncIterator[Sequence[Charge]] | None = None
@@ -93,6 +94,7 @@ class Intake:
 
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
+        self.batches += 1
         lines: dict[int, list[str]] = {}
         packed: dict[int, list[_Packed]] = {}
         copies: dict[bytes, int] = {}

@@ -28,11 +28,16 @@ from ledger.errors import NotFound
 from ledger.intake import MEMORY, Intake, Memory
 from ledger.leases import Lease
 from ledger.schema import CHARGE_COLUMNS
+from ledger.sums import SUMMED_COLUMNS, Sums
 from ledger.window import Piece, Span, Window, complete_through, month_start
 
 MICROSECOND = timedelta(microseconds=1)
 NAMED_AT_MOST = 50_000
 """Rows that are looked for one by one among those kept aside; beyond, the database sorts out the needed ones."""
+QUICK = 10_000
+"""Rows that are written well within the life of a lease."""
+ADDED_AT_MOST = 5_000
+"""Lines of the rollup that are sent within a statement; beyond, they are worth a table to be copied into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ async def replace(
             await leases.hold(connection, reading.lease)
             replacement = _Replacement(connection, reading, intake, known)
             report = await replacement.run(batches if streamed else None)
-            await leases.hold(connection, reading.lease)
+            if streamed or report.read > QUICK:
+                await leases.hold(connection, reading.lease)
     return report
 
 
@@ -119,9 +125,7 @@ class _Replacement:
         fresh, changed = self._sort()
         counts = (0, 0, 0)
         if fresh or changed:
-            await self._name_pieces(fresh, changed)
-            await self._write(fresh, changed, written=written)
-            counts = await self._settle_sums()
+            counts = await self._write(fresh, changed, written=written)
         await self._note_pieces()
         await self._note_memory()
         report = WindowReport(sum(self.intake.rows), *counts)
@@ -174,27 +178,50 @@ class _Replacement:
     async def _name_pieces(self, fresh: set[int], changed: set[int]) -> None:
         rows: list[dict[str, Any]] = []
         for index in sorted(fresh | changed):
-            span, before = self.intake.pieces[index], self._before(index)
-            whole = bool(before) and all(p.read_at >= p.span.end + self.reading.settling for p in before)
-            rows.append({"starts_at": span.start, "ends_at": span.end, "fresh": index in fresh, "restated": whole})
+            span = self.intake.pieces[index]
+            said = {"fresh": index in fresh, "restated": self._was_whole(index)}
+            rows.append({"starts_at": span.start, "ends_at": span.end, **said})
         self.stretch = Span(rows[0]["starts_at"], rows[-1]["ends_at"])
         await self._execute(diff.PREPARE)
         await self._execute(diff.MAKE_STAGE)
         await self.connection.execute(text(diff.NAME_PIECES), rows)
 
-    async def _write(self, fresh: set[int], changed: set[int], *, written: bool) -> None:
+    def _was_whole(self, index: int) -> bool:
+        """Whether the figures of a piece had settled before, so that a change restates them."""
+        before = self._before(index)
+        return bool(before) and all(p.read_at >= p.span.end + self.reading.settling for p in before)
+
+    async def _write(self, fresh: set[int], changed: set[int], *, written: bool) -> tuple[int, int, int]:
         """Write days that held nothing directly; compare the others, and days in which exact duplicates met."""
-        if not written and await self._collided(self._write_fresh(fresh)):
+        collided = not written and await self._duplicated(fresh)
+        sums = self.intake.sums
+        if not (collided or changed) and sums is not None and len(sums) <= ADDED_AT_MOST:
+            return await self._add_fresh(sums, fresh), 0, 0
+        await self._name_pieces(fresh, changed)
+        if collided:
             await self._execute(diff.NOTHING_FRESH)
             await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines(fresh, self._prefix()))
             await self._execute(diff.STAGE_INCOMING)
+        else:
+            await self._sum_fresh(fresh)
+        if collided or changed:
             await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
             await self._compare(changed)
-            return
-        await self._sum_fresh(fresh)
-        if changed:
-            await self._copy("staged", diff.STAGED_COLUMNS, self.intake.keys(changed))
-            await self._compare(changed)
+        return await self._settle_sums()
+
+    async def _add_fresh(self, sums: Sums, fresh: set[int]) -> int:
+        whole = {moment(self.intake.pieces[index].start): self._was_whole(index) for index in fresh}
+        lines = [{**line, "restated": whole[line["starts_at"]]} for line in sums.records(self.intake.pieces, fresh)]
+        bounds = {name: self._bounds()[name] for name in ("start", "end", "believed")}
+        added = await self._execute(diff.ADD_FRESH, run_id=self.reading.run_id, summed=json.dumps(lines), **bounds)
+        return sum(added.scalars())
+
+    async def _duplicated(self, fresh: set[int]) -> bool:
+        """Write days that held nothing; true, and nothing written, when duplicates met that cannot be told apart."""
+        if self.intake.batches > 1:
+            return await self._collided(self._write_fresh(fresh))
+        await self._write_fresh(fresh)  # within a batch they were told apart as they came in
+        return False
 
     async def _write_fresh(self, fresh: set[int]) -> None:
         for month, indexes in self._by_month(fresh).items():
@@ -205,7 +232,7 @@ class _Replacement:
             await self._execute(diff.SUM_FRESH, **self._bounds())
         elif fresh:
             sums = self.intake.sums.rows(self.intake.pieces, fresh)
-            await self._copy("summed", diff.SUMMED_COLUMNS, _encoded(sums))
+            await self._copy("summed", SUMMED_COLUMNS, _encoded(sums))
 
     async def _collided(self, writing: Awaitable[None]) -> bool:
         """Write; true, and nothing written, when rows that say exactly the same came in two batches."""
@@ -283,9 +310,10 @@ class _Replacement:
         known = [Piece(Span(row.starts_at, row.ends_at), row.read_at, 0, 0) for row in pieces]
         whole = complete_through(known, self.reading.settling)
         believed = self.believed if touched else None
-        await self._execute(diff.NOTE_PROVIDER, complete_through=whole, believed=believed)
         await self._execute(
-            diff.NOTE_RUN,
+            diff.NOTE_PROGRESS,
+            complete_through=whole,
+            believed=believed,
             run_id=self.reading.run_id,
             read=report.read,
             inserted=report.inserted,

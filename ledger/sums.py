@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from operator import itemgetter
 from typing import Any, Final
 
 from ledger.charge import Charge
-from ledger.encoding import Place, cells, moment
-from ledger.money import EXACT, ZERO, currency
+from ledger.encoding import Place, cells, moment, storable
+from ledger.money import EXACT, ZERO, currency, plain
 from ledger.schema import ROLLUP_DIMENSIONS, ROLLUP_SUMS
 from ledger.window import Span
+
+SUMMED_COLUMNS: Final = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges", "unpriced")
 
 _CURRENCY: Final = ROLLUP_DIMENSIONS.index("billing_currency")
 _line = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_DIMENSIONS))
@@ -47,11 +49,25 @@ class Sums:
         return len(lines) <= self._at_most
 
     def rows(self, pieces: Sequence[Span], wanted: Collection[int]) -> Iterator[str]:
-        """The sums of the wanted pieces as lines for COPY, in the order of `ledger.diff.SUMMED_COLUMNS`."""
+        """The sums of the wanted pieces as lines for COPY, in the order of SUMMED_COLUMNS."""
         for (piece, line), sums in self._lines.items():
             if piece in wanted:
-                texts = [*line[:_CURRENCY], currency(line[_CURRENCY] or ""), *line[_CURRENCY + 1 :]]
-                yield f"{moment(pieces[piece].start)}\t{cells([*texts, *sums])}"
+                yield f"{moment(pieces[piece].start)}\t{cells([*_texts(line), *sums])}"
+
+    def records(self, pieces: Sequence[Span], wanted: Collection[int]) -> Iterator[dict[str, Any]]:
+        """The same by name, with amounts in plain digits and None for texts that are absent."""
+        for (piece, line), sums in self._lines.items():
+            if piece in wanted:
+                texts = [storable(text) if text else None for text in _texts(line)]
+                values = (moment(pieces[piece].start), *texts, *(plain(Decimal(figure)) for figure in sums))
+                yield dict(zip(SUMMED_COLUMNS, values, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def _texts(line: Sequence[str | None]) -> list[str | None]:
+    return [*line[:_CURRENCY], currency(line[_CURRENCY] or ""), *line[_CURRENCY + 1 :]]
 
 
 def _add(sums: list[Any], charge: Charge) -> None:
