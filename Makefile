@@ -55,9 +55,11 @@ bench: $(STAMP)/dev ## measure speed and memory against the goals of docs/perfor
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: schema
-schema: $(STAMP)/run ## write schema.graphql from the code
+schema: $(STAMP)/run ## write schema.graphql and the JSON schema of messages from the code
 	@$(BIN)/python -m api.schema > schema.graphql.new
 	@mv schema.graphql.new schema.graphql
+	@$(BIN)/python -m reconciler.channels.message > docs/channels/message.schema.json.new
+	@mv docs/channels/message.schema.json.new docs/channels/message.schema.json
 
 .PHONY: crds
 crds: $(STAMP)/run ## write crds/ from the models of the kinds

@@ -7,6 +7,8 @@ docs/channels/message.schema.json describes.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -147,3 +149,7 @@ def schema() -> dict[str, Any]:
 @cache
 def _adapter() -> TypeAdapter[Message]:
     return TypeAdapter(Message)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
