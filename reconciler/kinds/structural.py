@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
 from reconciler.kinds.durations import plain
+from reconciler.kinds.patterns import for_re2
 from reconciler.kinds.rules import Fault, Path, Schema
 
 MAX_LENGTH: Final = 2048
@@ -104,6 +105,10 @@ def _convert(drawn: Mapping[str, Any], defs: Mapping[str, Any], path: tuple[str,
         _convert_keyword(schema, name, drawn[name], defs, path)
     if "description" in schema:
         schema["description"] = _paragraphs(schema["description"])
+    if "pattern" in schema:
+        schema["pattern"] = _pattern(schema["pattern"], path)
+    if "default" in schema:
+        schema["default"] = _without_nulls(schema["default"])
     if schema.get("default", ...) in (None, [], {}):
         del schema["default"]
     return _bounded(schema)
@@ -164,6 +169,20 @@ def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
         case None:
             schema[PRESERVE] = True
     return schema
+
+
+def _without_nulls(default: Any) -> Any:
+    """A default without the fields that it leaves out."""
+    if isinstance(default, dict):
+        return {name: _without_nulls(inner) for name, inner in default.items() if inner is not None}
+    return default
+
+
+def _pattern(pattern: str, path: tuple[str, ...]) -> str:
+    try:
+        return for_re2(pattern)
+    except ValueError as error:
+        raise Unsayable(f"{'.'.join(path)}: {error}") from None
 
 
 def _paragraphs(text: str) -> str:

@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from typing import Annotated, ClassVar, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
@@ -25,25 +24,57 @@ from ledger.window import Span, Window
 from reconciler.connectors.base import Account, Connector, Settings, Traits
 from reconciler.connectors.focus import tracking
 from reconciler.connectors.focus.coverage import Coverage, survey
-from reconciler.connectors.focus.files import File, check_pattern, find, is_address
+from reconciler.connectors.focus.files import File, find, is_address
 from reconciler.connectors.focus.formats import Format, reader
 from reconciler.connectors.focus.remote import RemoteFile
 from reconciler.connectors.focus.rows import batches
 from reconciler.connectors.focus.tracking import Known, Tracked, Unplaced
+from reconciler.connectors.rules import rules
 from reconciler.errors import NeedsPerson, ReconcilerError
 
 READING: Final = 1
 """Goes up when the same file would come out differently, so that every file is read once more."""
 
 
+Entry = Annotated[
+    str,
+    Field(
+        max_length=1024,
+        json_schema_extra=rules(
+            (
+                r"self.contains('://') || !self.matches('^(([.](/+|$))*$|/)|(^|/)[.][.](/|$)')",
+                "must be a path below the manifest's folder, such as exports/*.csv, or an https:// address",
+            ),
+            (
+                "self.contains('://') || !self.matches('[^/][*][*]|[*][*][^/]')",
+                "** stands for folders and must be a whole part of the path, as in a/**/*.csv",
+            ),
+            (
+                "!self.matches('^[sS]3://')",
+                "s3:// cannot be read; copy the files to a folder, as by `aws s3 sync`, or name https:// addresses",
+            ),
+            (
+                "!self.contains('://') || self.matches('^([sS]3|[hH][tT][tT][pP][sS]?)://([^/?#@]*@)?[^/?#@:]')",
+                "must be an https:// address or a path below the manifest's folder",
+            ),
+            (
+                "!self.matches('^[^/?#]*://[^/?#]*@')",
+                "an address must not hold a user name or a password: manifests are no place for secrets",
+            ),
+        ),
+    ),
+]
+"""A pattern below the manifest's folder, or an address."""
+
+
 class FocusSettings(Settings):
     """The block `spec.focus` of a Provider."""
 
-    files: tuple[str, ...] = Field(
+    files: tuple[Entry, ...] = Field(
         description="Files to read: patterns below the manifest's folder, such as exports/**/*.csv, and https:// "
         "addresses. CSV, JSON lines or Parquet, each also as gzip.",
         min_length=1,
-        max_length=1000,
+        max_length=256,
     )
     time_zone: str = Field(
         default="UTC",
@@ -53,13 +84,6 @@ class FocusSettings(Settings):
     format: Format | None = Field(
         default=None, description="Format of all the files: csv, jsonl or parquet. Told by their content if absent."
     )
-
-    @field_validator("files")
-    @classmethod
-    def _check_files(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in entries:
-            _check_address(entry) if is_address(entry) else check_pattern(entry)
-        return entries
 
     @field_validator("time_zone")
     @classmethod
@@ -175,17 +199,3 @@ class Focus(Connector[FocusSettings]):
         folder = tempfile.mkdtemp(prefix="costhook-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
-
-
-def _check_address(address: str) -> None:
-    """Raise ValueError, in words for the manifest's author, unless `address` is one that can be read."""
-    parts = urlsplit(address)
-    if parts.scheme == "s3":
-        raise ValueError(
-            f"{address!r}: s3:// addresses cannot be read; copy the files to a folder beside the manifest, "
-            "such as with `aws s3 sync`, or name https:// addresses"
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{address!r} must be an https:// address or a path below the manifest's folder")
-    if parts.username or parts.password:
-        raise ValueError("an address must not hold a user name or a password: manifests are no place for secrets")

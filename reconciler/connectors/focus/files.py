@@ -121,12 +121,3 @@ def _matches(folder: Path, root: Path, pattern: str) -> Iterator[tuple[str, Path
 def is_address(entry: str) -> bool:
     """Whether an entry of `files` is a URL rather than a pattern."""
     return "://" in entry
-
-
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError, in words for the manifest's author, unless `pattern` is one that `find` can follow."""
-    parts = PurePosixPath(pattern).parts
-    if not parts or PurePosixPath(pattern).is_absolute() or ".." in parts:
-        raise ValueError(f"{pattern!r} must be a path below the manifest's folder, such as exports/*.csv")
-    if any("**" in part and part != "**" for part in parts):
-        raise ValueError(f"{pattern!r}: ** stands for folders and must be a whole part of the path, as in a/**/*.csv")

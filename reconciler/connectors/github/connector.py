@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field
 
 from ledger.charge import Charge
 from ledger.window import DAY, Span, Window, midnight, month_start, whole_months
@@ -30,6 +30,7 @@ from reconciler.connectors.github.report import (
 )
 from reconciler.connectors.http import Refused
 from reconciler.connectors.reading import read
+from reconciler.connectors.rules import rules
 from reconciler.errors import Bug
 
 API_VERSION: Final = "2026-03-10"
@@ -42,6 +43,16 @@ Kind = Literal["organization", "enterprise", "user"]
 
 class GitHubSettings(Settings):
     """The block `spec.github` of a Provider."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!self.copilotModels || self.accountKind != 'enterprise'",
+                "not for an enterprise, whose credits belong to several organisations",
+            ),
+            field="copilotModels",
+        )
+    )
 
     account: str = Field(
         description="Login of the organisation or user, or slug of the enterprise, that gets the bill.",
@@ -67,12 +78,6 @@ class GitHubSettings(Settings):
         max_length=2048,
         pattern=r"^https?://\S+$",
     )
-
-    @model_validator(mode="after")
-    def _models_of_one_account(self) -> Self:
-        if self.copilot_models and self.account_kind == "enterprise":
-            raise ValueError("copilotModels is not for an enterprise, whose credits belong to several organisations")
-        return self
 
 
 class GitHub(Connector[GitHubSettings]):

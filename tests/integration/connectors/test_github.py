@@ -22,6 +22,7 @@ from reconciler.connectors.conformance import ConnectorConformance, Line
 from reconciler.connectors.github import GitHub, GitHubSettings
 from reconciler.connectors.scripted import Reply, Request, ScriptedServer, dump
 from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
+from reconciler.kinds.shape import faults
 from tests.integration.connectors.github_vendor import COPILOT, FIRST, TOKEN, Books, credit, failure, item
 from tests.integration.connectors.talk import checked, read_days, talking
 
@@ -384,5 +385,4 @@ async def test_a_rate_limit_is_no_missing_right(reply: Reply, after: timedelta |
 )
 def test_settings_have_bounds(block: Mapping[str, Any]) -> None:
     """An account that is no name, kinds that do not exist and combinations that make no sense are refused."""
-    with pytest.raises(ValueError, match="validation error"):
-        GitHubSettings.model_validate(block)
+    assert faults(GitHubSettings, block)

@@ -65,6 +65,20 @@ def test_descriptions_keep_their_paragraphs_and_lose_their_line_breaks() -> None
     assert structural(Inner)["description"] == "Some inner block.\nWith a second paragraph."
 
 
+class Part(BaseModel):
+    size: int | None = None
+    note: str = "none"
+
+
+class Whole(BaseModel):
+    part: Part = Part()
+
+
+def test_a_default_block_leaves_out_what_is_absent() -> None:
+    """A default says nothing of fields that it does not set; an API server would refuse null there."""
+    assert structural(Whole)["properties"]["part"]["default"] == {"note": "none"}
+
+
 class Either(BaseModel):
     value: int | str
 
