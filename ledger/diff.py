@@ -179,7 +179,7 @@ _NUMBERED = f"""
 _TELL = """
     insert into restatement (
         namespace, provider, run_id, window_start, window_end, at, billing_currency, restated,
-        rows_inserted, rows_changed, rows_removed, amount_inserted, amount_changed, amount_removed, net
+        rows_inserted, rows_changed, rows_removed, amount_inserted, amount_changed, amount_removed, net, largest_day
     )
     select cast(:namespace as text), cast(:provider as text), cast(:run_id as bigint),
         cast(:start as timestamptz), cast(:end as timestamptz), cast(:believed as timestamptz)"""
@@ -194,6 +194,12 @@ REPORT = f"""
         union all
         select starts_at, billing_currency, sum(billed_cost), null, sum(charges) from summed
         group by starts_at, billing_currency
+    ), day as (
+        select (array_agg(net order by abs(net) desc))[1] as largest, billing_currency, restated from (
+            select c.billing_currency, t.restated, coalesce(sum(new), 0) - coalesce(sum(old), 0) as net
+            from paired c join touched t on {_IN_TOUCHED}
+            group by c.billing_currency, t.restated, (c.charge_period_start at time zone 'UTC')::date
+        ) days group by 2, 3
     )
     {_TELL}, c.billing_currency, t.restated,
         coalesce(sum(charges) filter (where old is null), 0),
@@ -202,7 +208,8 @@ REPORT = f"""
         coalesce(sum(new) filter (where old is null), 0),
         coalesce(sum(new - old) filter (where old is not null and new is not null), 0),
         coalesce(sum(old) filter (where new is null), 0),
-        coalesce(sum(new), 0) - coalesce(sum(old), 0)
+        coalesce(sum(new), 0) - coalesce(sum(old), 0),
+        (select largest from day d where d.billing_currency = c.billing_currency and d.restated = t.restated)
     from paired c join touched t on {_IN_TOUCHED}
     group by c.billing_currency, t.restated
     returning rows_inserted, rows_changed, rows_removed
@@ -221,8 +228,12 @@ ADD_FRESH = f"""
             {", ".join(f"sum({name})::{_TYPES[name]} as {name}" for name in _COUNTED)}
         from summed group by 1, {_GROUPS}
     ), added as ({_ADD_SUMS})
-    {_TELL}, billing_currency, restated, sum(charges), 0, 0, sum(billed_cost), 0, 0, sum(billed_cost)
-    from summed group by billing_currency, restated
+    {_TELL}, billing_currency, restated, sum(charges)::bigint, 0, 0, sum(amount), 0, 0, sum(amount),
+        (array_agg(amount order by abs(amount) desc))[1]
+    from (
+        select billing_currency, restated, sum(charges) as charges, sum(billed_cost) as amount from summed
+        group by billing_currency, restated, (starts_at at time zone 'UTC')::date
+    ) days group by billing_currency, restated
     returning rows_inserted
 """
 
@@ -256,10 +267,19 @@ REMEMBER = """
 
 FORGET = f"delete from connector_memory where {_MINE} and key = :name"
 
+# What changed is marked for the alerts that look at it; the mark goes when they were judged.
 NOTE_PROGRESS = """
     with noted as (
         update provider set complete_through = :complete_through, believed_at = coalesce(:believed, believed_at)
         where namespace = :namespace and name = :provider
+    ), marked as (
+        insert into evaluation_due as held (namespace, kind, name, since)
+        select namespace, 'Provider', name, now() from provider
+        where namespace = :namespace and name = :provider and (
+            cast(:believed as timestamptz) is not null
+            or complete_through is distinct from cast(:complete_through as date)
+        )
+        on conflict (namespace, kind, name) do update set since = least(held.since, excluded.since)
     )
     update sync_run set windows_done = windows_done + 1, rows_read = rows_read + :read,
         rows_inserted = rows_inserted + :inserted, rows_changed = rows_changed + :changed,
