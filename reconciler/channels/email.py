@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from pydantic import Field
 
@@ -144,7 +144,7 @@ class Email(Channel[EmailSettings]):
             "text": text(messages),
             "html": html(messages),
         }
-        headers = self._bearer() | {"Idempotency-Key": quote(key_of(messages), safe="")[:256]}
+        headers = self._bearer() | {"Idempotency-Key": digest(messages)}
         taken = await post_json(self.http, "Resend", f"{self._base()}/emails", body, headers)
         return _named("Resend", taken.json())
 
@@ -210,7 +210,12 @@ def mail(settings: EmailSettings, messages: Sequence[Message]) -> EmailMessage:
 
 def message_id(messages: Sequence[Message]) -> str:
     """The same for every attempt, so that mailboxes that look at it show a repeated mail once."""
-    return f"<{sha256(key_of(messages).encode()).hexdigest()}@costhook>"
+    return f"<{digest(messages)}@costhook>"
+
+
+def digest(messages: Sequence[Message]) -> str:
+    """The delivery's key in 64 letters and digits: some take no more than 256, and not all of them."""
+    return sha256(key_of(messages).encode()).hexdigest()
 
 
 def _mailbox(address: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
@@ -49,7 +50,8 @@ def hide_address(http: VendorClient, url: str) -> str:
     except ValueError:
         raise NeedsPerson("the URL in the Secret is none; copy it again, whole", reason="InvalidSecret") from None
     bare = url.partition("#")[0].partition("?")[0]
-    http.hide(url, bare, parts.path.strip("/"), parts.query, *(value for _, value in parse_qsl(parts.query)))
+    telling = [part for part in parts.path.split("/") if re.search("[0-9A-Z]", part)]
+    http.hide(url, bare, parts.path.strip("/"), parts.query, *telling, *(value for _, value in parse_qsl(parts.query)))
     return url
 
 
