@@ -7,16 +7,15 @@ month: the first that is used is free, and what one timeframe has beyond is char
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
 from ledger.charge import Charge
 from ledger.money import amount
+from reconciler.connectors.allowance import beyond
 from reconciler.connectors.neon.report import History, Project, Timeframe
 from reconciler.connectors.pricing import Tariff
 
@@ -80,9 +79,10 @@ class Books:
 
     def priced(self, used: Sequence[Used]) -> Iterator[Charge]:
         """The charges of one month's usage."""
-        beyond = _beyond(used, Fraction(self.egress))
-        for place, each in enumerate(used):
-            billed = beyond[place] if place in beyond else self._billed(each)
+        egress = [(each.frame.timeframe_start, Fraction(each.value)) for each in used if each.metric == EGRESS]
+        charged = iter(beyond(egress, Fraction(self.egress)))
+        for each in used:
+            billed = next(charged) / 10**9 if each.metric == EGRESS else self._billed(each)
             yield self.tariff.priced(self._charge(each), billed, hours_per_month=HOURS)
 
     def _billed(self, used: Used) -> Fraction | None:
@@ -125,19 +125,3 @@ def listed(history: History) -> Iterator[Used]:
                 for metric in frame.metrics:
                     if metric.value:
                         yield Used(project.project_id, period.period_plan, frame, metric.metric_name, metric.value)
-
-
-def _beyond(used: Sequence[Used], allowance: Fraction) -> Mapping[int, Fraction]:
-    """The GB that each figure of public egress, by its place in `used`, has beyond what is free."""
-    frames: dict[datetime, list[int]] = defaultdict(list)
-    for place, each in enumerate(used):
-        if each.metric == EGRESS:
-            frames[each.frame.timeframe_start].append(place)
-    beyond: dict[int, Fraction] = {}
-    left = allowance
-    for start in sorted(frames):
-        total = sum((Fraction(used[place].value) for place in frames[start]), Fraction(0))
-        share = max(Fraction(0), total - left) / total if total > 0 else Fraction(1)
-        left = max(Fraction(0), left - total)
-        beyond |= {place: Fraction(used[place].value) * share / 10**9 for place in frames[start]}
-    return beyond
