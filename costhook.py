@@ -16,15 +16,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.terminal.commands import reading
-from api.terminal.opening import in_force, now, of_the_api, reader, show
+from api.terminal.opening import in_force, last_watched, now, of_the_api, reader, show
 from api.terminal.options import Authentication, Folder, From, Json, Listen, Namespace, StateDir, To, Url
 from api.terminal.tokens import token
-from ledger.errors import InvalidQuestion, LedgerError, NeedsPerson
+from api.terminal.trying import Outcome, command_of
+from ledger.errors import InvalidQuestion, LedgerError
 from ledger.state import Memory, State
 from reconciler.errors import ReconcilerError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ledger.database import ReaderDB
     from ledger.runs import Request
     from ledger.settings import Settings
+    from ledger.window import Span
     from reconciler.host import Host
     from reconciler.operator import Access, Health
 
@@ -138,6 +140,16 @@ def sync(
         raise typer.Exit(asyncio.run(_sync(settings, url, name, namespace, Request(first, after_last))))
 
 
+async def _tried(file: Path, name: str | None, period: Span, witness: Any) -> Outcome:
+    from reconciler.connectors.http import EgressPolicy
+    from reconciler.trial import Wanted, tried
+
+    settings = in_force()
+    egress = EgressPolicy(settings.allowed_hosts, settings.allow_loopback)
+    return await tried(Wanted(file=file, name=name, period=period, now=now(), egress=egress), witness)
+
+
+app.command("try")(command_of(_tried))
 app.add_typer(reading)
 app.add_typer(token, name="token")
 
@@ -252,23 +264,12 @@ async def _sync(settings: Settings, url: str, name: str, namespace: str | None, 
         found = await asking.syncable(db, name, namespace)
         if await anyone_reconciles(db):
             return await asking.shown(db, await asking.ask(db, found, wish, now()), console(), None)
-        folder = _last_watched(settings)
+        folder = last_watched(settings)
         meanwhile.enter_context(State(settings.state).held())
         host = await meanwhile.enter_async_context(_host(settings, url, folder))
         asked = await asking.ask(db, found, wish, now())
         work = host.once([Key(found.kind, found.namespace, found.name)])
         return await asking.shown(db, asked, console(), work)
-
-
-def _last_watched(settings: Settings) -> Path:
-    """The folder to sync from where nobody else does it. Raises NeedsPerson where there is none."""
-    if settings.url() is not None:
-        raise NeedsPerson("no reconciler runs on this database; start one: costhook up DIR --database-url URL")
-    memory = State(settings.state).recall()
-    if memory is None or not Path(memory.folder).is_dir():
-        gone = f" ({memory.folder} is gone)" if memory else ""
-        raise NeedsPerson(f"`costhook up` is not running, and which folder it watched is not known{gone}; start it")
-    return Path(memory.folder)
 
 
 async def _serve(settings: Settings, url: str) -> None:

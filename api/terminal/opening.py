@@ -8,9 +8,11 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.errors import NeedsPerson
+from ledger.state import State
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -63,6 +65,17 @@ def of_the_api(settings: Settings, schema_step: str) -> ApiSettings:
         schema_step=schema_step,
         clock=now,
     )
+
+
+def last_watched(settings: Settings) -> Path:
+    """The folder to sync from where nobody else does it. Raises NeedsPerson where there is none."""
+    if settings.url() is not None:
+        raise NeedsPerson("no reconciler runs on this database; start one: costhook up DIR --database-url URL")
+    memory = State(settings.state).recall()
+    if memory is None or not Path(memory.folder).is_dir():
+        gone = f" ({memory.folder} is gone)" if memory else ""
+        raise NeedsPerson(f"`costhook up` is not running, and which folder it watched is not known{gone}; start it")
+    return Path(memory.folder)
 
 
 @asynccontextmanager
