@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,10 @@ from ledger.errors import NeedsPerson
 IN_CLUSTER: Final = "in-cluster"
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SECONDS: Final = 5.0
+
+
+class NoAnswer(Exception):
+    """The API server was not reached, refused, or did not answer as it should. The text holds no token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,43 @@ class Login:
 
 
 class ApiServer:
-    """One API server. Connections are kept for the life of the process."""
+    """One API server, asked over connections that last as long as one caller's questions."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
-        self._http = httpx.AsyncClient(base_url=login.url, verify=login.tls, timeout=SECONDS, trust_env=False)
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[Reviews]:
+        """Ask within the block. Raises NoAnswer."""
+        url, tls = self._login.url, self._login.tls
+        async with httpx.AsyncClient(base_url=url, verify=tls, timeout=SECONDS, trust_env=False) as http:
+            yield Reviews(http, self._login)
+
+
+class Reviews:
+    """Reviews that are created, one request each."""
+
+    def __init__(self, http: httpx.AsyncClient, login: Login) -> None:
+        self._http, self._login = http, login
 
     async def create(self, version: str, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """The status of a review. Raises httpx.HTTPError."""
+        """The status of a review. Raises NoAnswer."""
         body = {"apiVersion": version, "kind": kind, "spec": spec}
-        answer = await self._http.post(f"/apis/{version}/{kind.lower()}s", json=body, headers=self._login.headers())
-        answer.raise_for_status()
-        return dict(answer.json()["status"])
+        try:
+            headers = self._login.headers()
+            answer = await self._http.post(f"/apis/{version}/{kind.lower()}s", json=body, headers=headers)
+            status = answer.raise_for_status().json()["status"]
+        except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise NoAnswer(f"{kind}: {_said(error)}") from None
+        if not isinstance(status, dict):
+            raise NoAnswer(f"{kind}: its answer has no status")
+        return status
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return f"{type(error).__name__}: {error}"
 
 
 def login(named: str) -> Login:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-import httpx
 import structlog
 
-from api.apiserver import ApiServer
+from api.apiserver import ApiServer, NoAnswer, Reviews
 from api.graphql.errors import Code
 from api.graphql.http import Refusal
 from api.principal import Principal, Scope
@@ -58,58 +57,70 @@ class Cluster:
         if held is not None and held[0] > now:
             return held[1]
         try:
-            caller = await self._review(presented)
-            found = None if caller is None else await self._principal(caller)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
-            log.warning("the cluster cannot be asked about callers", error=f"{type(error).__name__}: {error}")
+            async with self._server.asked() as reviews:
+                caller = await _review(reviews, presented)
+                found = None if caller is None else await self._principal(_Questions(reviews, caller))
+        except NoAnswer as error:
+            log.warning("the cluster cannot be asked about callers", error=str(error))
             raise Refusal(503, "The cluster cannot be asked who you are; try again soon.", Code.UNAVAILABLE) from None
         self._keep(key, now + KEPT, found)
         return found
 
-    async def _review(self, presented: str) -> _Caller | None:
-        body = await self._server.create("authentication.k8s.io/v1", "TokenReview", {"token": presented})
-        if not body.get("authenticated"):
-            return None
-        user = body["user"]
-        return _Caller(user["username"], tuple(user.get("groups", ())), user.get("uid"), user.get("extra") or {})
-
-    async def _principal(self, caller: _Caller) -> Principal:
+    async def _principal(self, questions: _Questions) -> Principal:
         """What the caller may see is asked for every namespace that the ledger knows, unless it is all of them."""
-        seen = await self._where(caller, "get", None)
-        changed = await self._where(caller, "patch", seen)
+        seen = await self._where(questions, "get", None)
+        changed = await self._where(questions, "patch", seen)
         scopes = VIEWERS if changed == frozenset() else VIEWERS | {"sync"}
-        return Principal(f"kubernetes {caller.user}", "jwt", seen, scopes, sync_in=changed)
+        return Principal(questions.caller.user, "kubernetes", seen, scopes, sync_in=changed)
 
-    async def _where(self, caller: _Caller, verb: str, within: Iterable[str] | None) -> frozenset[str] | None:
+    async def _where(self, questions: _Questions, verb: str, within: Iterable[str] | None) -> frozenset[str] | None:
         """The namespaces in which the caller may `verb` Providers; None for all of them."""
-        if await self._may(caller, verb, None):
+        if await questions.may(verb, None):
             return None
         if within is None:
             async with self._db.transaction(None) as connection:
                 within = await namespaces(connection)
-        asked, gate = list(within), asyncio.Semaphore(QUESTIONS)
-
-        async def may(namespace: str) -> bool:
-            async with gate:
-                return await self._may(caller, verb, namespace)
-
-        answers = await asyncio.gather(*(may(namespace) for namespace in asked))
-        return frozenset(namespace for namespace, allowed in zip(asked, answers, strict=True) if allowed)
-
-    async def _may(self, caller: _Caller, verb: str, namespace: str | None) -> bool:
-        attributes = {"group": "costhook.io", "resource": "providers", "verb": verb}
-        spec = {
-            "user": caller.user,
-            "groups": list(caller.groups),
-            "uid": caller.uid,
-            "extra": caller.extra,
-            "resourceAttributes": attributes | ({"namespace": namespace} if namespace is not None else {}),
-        }
-        body = await self._server.create("authorization.k8s.io/v1", "SubjectAccessReview", spec)
-        return body.get("allowed") is True
+        return await questions.among(verb, list(within))
 
     def _keep(self, key: bytes, until: datetime, found: Principal | None) -> None:
         self._known[key] = until, found
         self._known.move_to_end(key)
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
+
+
+class _Questions:
+    """What one caller may do, asked over one connection or a few."""
+
+    def __init__(self, reviews: Reviews, caller: _Caller) -> None:
+        self._reviews, self.caller = reviews, caller
+        self._gate = asyncio.Semaphore(QUESTIONS)
+
+    async def may(self, verb: str, namespace: str | None) -> bool:
+        """Whether they may `verb` Providers in the namespace; with None in all of them."""
+        attributes = {"group": "costhook.io", "resource": "providers", "verb": verb}
+        spec = {
+            "user": self.caller.user,
+            "groups": list(self.caller.groups),
+            "uid": self.caller.uid,
+            "extra": self.caller.extra,
+            "resourceAttributes": attributes | ({"namespace": namespace} if namespace is not None else {}),
+        }
+        async with self._gate:
+            body = await self._reviews.create("authorization.k8s.io/v1", "SubjectAccessReview", spec)
+        return body.get("allowed") is True
+
+    async def among(self, verb: str, asked: Sequence[str]) -> frozenset[str]:
+        """Those of the namespaces in which they may."""
+        answers = await asyncio.gather(*(self.may(verb, namespace) for namespace in asked))
+        return frozenset(namespace for namespace, allowed in zip(asked, answers, strict=True) if allowed)
+
+
+async def _review(reviews: Reviews, presented: str) -> _Caller | None:
+    body = await reviews.create("authentication.k8s.io/v1", "TokenReview", {"token": presented})
+    if not body.get("authenticated"):
+        return None
+    user = body.get("user")
+    if not isinstance(user, dict) or not isinstance(user.get("username"), str) or not user["username"]:
+        raise NoAnswer("it does not say whose the token is")
+    return _Caller(user["username"], tuple(user.get("groups") or ()), user.get("uid"), user.get("extra") or {})

@@ -17,7 +17,7 @@ class Principal:
 
     name: str
     """As logs and the audit log show it; never a credential."""
-    kind: Literal["local", "token", "jwt"]
+    kind: Literal["local", "token", "jwt", "kubernetes"]
     namespaces: frozenset[str] | None
     scopes: frozenset[str]
     sync_in: frozenset[str] | None = None

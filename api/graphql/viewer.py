@@ -14,6 +14,7 @@ class ViewerKind(Enum):
     LOCAL = "local"
     TOKEN = "token"
     JWT = "jwt"
+    KUBERNETES = "kubernetes"
 
 
 @strawberry.type(description="Who asks, and what they may do.")

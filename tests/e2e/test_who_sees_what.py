@@ -96,6 +96,15 @@ def test_without_a_binding_nothing_is_seen(person: Person) -> None:
     assert httpx.post(f"{person.url}/graphql", json={"query": "{ __typename }"}).status_code == 401
 
 
+def test_a_token_meant_for_somebody_else_is_no_good(person: Person) -> None:
+    """A token of the cluster for another audience, such as a store of secrets, does not open Costhook."""
+    person.bind("view")
+    other = person.team.kubectl("create", "token", person.name, "--audience=elsewhere").strip()
+
+    assert person.ask(person.token).status_code == 200
+    assert person.ask(other).status_code == 401
+
+
 def test_groups_count(person: Person) -> None:
     """A binding of a group is as good as one of the account."""
     group = f"system:serviceaccounts:{person.team.namespace}"
