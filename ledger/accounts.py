@@ -43,8 +43,6 @@ _PIECES = text("""
     where namespace = :namespace and provider = :name order by starts_at
 """)
 
-_MEMORY = text("select key, value from connector_memory where namespace = :namespace and provider = :name")
-
 _SCHEDULE = text("update provider set next_sync_at = :at where namespace = :namespace and name = :name")
 
 _OF_A_PROVIDER = tuple(name for name in TENANT_TABLES if name != "lease" and "provider" in metadata.tables[name].c)
@@ -134,13 +132,6 @@ async def pieces(db: WriterDB, namespace: str, name: str) -> list[Piece]:
             Piece(Span(row.starts_at, row.ends_at), row.read_at, int.from_bytes(row.digest, "big"), row.charges)
             for row in rows
         ]
-
-
-async def memory(db: WriterDB, namespace: str, name: str) -> dict[str, Any]:
-    """What the provider's connector asked to remember."""
-    async with db.statement() as connection:
-        rows = await connection.execute(_MEMORY, {"namespace": namespace, "name": name})
-        return {row.key: row.value for row in rows}
 
 
 async def schedule(db: WriterDB, namespace: str, name: str, at: datetime | None) -> None:

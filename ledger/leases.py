@@ -57,9 +57,16 @@ class Lease:
 
 async def take(db: WriterDB, namespace: str, provider: str, holder: str, ttl: timedelta) -> Lease | None:
     """The lease, or None while another holder's has not expired."""
-    values = {"namespace": namespace, "provider": provider, "holder": holder, "ttl": ttl}
     async with db.statement() as connection:
-        token = (await connection.execute(_TAKE, values)).scalar()
+        return await claim(connection, namespace, provider, holder, ttl)
+
+
+async def claim(
+    connection: AsyncConnection, namespace: str, provider: str, holder: str, ttl: timedelta
+) -> Lease | None:
+    """As `take`, inside a transaction."""
+    values = {"namespace": namespace, "provider": provider, "holder": holder, "ttl": ttl}
+    token = (await connection.execute(_TAKE, values)).scalar()
     return None if token is None else Lease(namespace, provider, holder, token, ttl)
 
 

@@ -66,13 +66,15 @@ async def replace(
     window: Window,
     batches: AsyncIterable[Sequence[Charge]],
     memory: Memory = MEMORY,
+    pieces: Sequence[Piece] | None = None,
 ) -> WindowReport:
     """Read every batch, then make the ledger hold exactly these charges for the window.
 
+    `pieces` is everything that was read of the provider before, where the holder of the lease knows it already.
     Raises InvalidCharge or whatever `batches` raises, and then nothing has changed; LeaseLost when another
     process took over meanwhile.
     """
-    known = await _known(db, reading.lease, window)
+    known = _within(window, pieces) if pieces is not None else await _known(db, reading.lease, window)
     filled = [i for i, span in enumerate(window.span.pieces()) if any(p.rows and p.span.overlaps(span) for p in known)]
     async with Intake(window, filled, memory) as intake:
         ended = await intake.read(batches, at_most=memory.held)
@@ -87,6 +89,10 @@ async def replace(
             if streamed or report.read > QUICK:
                 await leases.hold(connection, reading.lease)
     return report
+
+
+def _within(window: Window, pieces: Sequence[Piece]) -> list[Piece]:
+    return [piece for piece in pieces if piece.span.overlaps(window.span)]
 
 
 async def _known(db: WriterDB, lease: Lease, window: Window) -> list[Piece]:

@@ -44,11 +44,6 @@ _METER = text("""
         set calls = held.calls + excluded.calls, bytes_read = held.bytes_read + excluded.bytes_read
 """)
 
-_CALLS = text("""
-    select coalesce(sum(calls), 0)::bigint from vendor_call
-    where namespace = :namespace and provider = :provider and day = :day
-""")
-
 _FINISH = text("""
     update sync_run set outcome = :outcome, reason = :reason, error = :error, finished_at = :now
     where namespace = :namespace and id = :id and outcome = 'Running'
@@ -116,13 +111,6 @@ async def meter(db: WriterDB, run: Run, day: date, calls: int, bytes_read: int) 
     values = {"namespace": run.namespace, "id": run.id, "day": day, "calls": calls, "bytes_read": bytes_read}
     async with db.statement() as connection:
         await connection.execute(_METER, values)
-
-
-async def calls_made(db: WriterDB, namespace: str, provider: str, day: date) -> int:
-    """Vendor calls made for a provider on a UTC day."""
-    values = {"namespace": namespace, "provider": provider, "day": day}
-    async with db.statement() as connection:
-        return int((await connection.execute(_CALLS, values)).scalar_one())
 
 
 async def finish(

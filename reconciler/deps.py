@@ -12,6 +12,7 @@ from reconciler.connectors.base import Connector
 from reconciler.connectors.http import EgressPolicy, HttpLimits
 from reconciler.desks import Desks
 from reconciler.kinds.catalogue import Kind
+from reconciler.rhythm import phase
 from reconciler.sources.base import Source
 
 Clock = Callable[[], datetime]
@@ -29,7 +30,7 @@ class Deps:
     """Everything a reconcile function may touch.
 
     `source_name` says which folder or cluster the resources are from; `holder` names this process in leases;
-    `jitter` draws from [0, 1) what is added to intervals, as a part of `spread`.
+    `phase` says after which part of each interval a provider comes due, by its namespace and name.
     """
 
     db: WriterDB
@@ -38,12 +39,13 @@ class Deps:
     connector: Catalogue
     kinds: Mapping[str, Kind]
     clock: Clock
-    jitter: Callable[[], float]
     holder: str
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     limits: HttpLimits = field(default_factory=HttpLimits)
     lease_ttl: timedelta = timedelta(seconds=60)
-    spread: float = 0.1
+    phase: Callable[[str, str], float] = phase
+    patience: timedelta = timedelta(milliseconds=500)
+    """A first sync that takes longer is shown to be under way."""
     desks: Desks = field(default_factory=Desks)
     secrets_seen: dict[tuple[str, str], int] = field(default_factory=dict)
     """Hashes of Secrets by namespace and name, in memory only, so that a rotated key is noticed."""

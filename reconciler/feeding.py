@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from ledger import accounts, leases
+import structlog
+
+from ledger import accounts, turns
 from ledger.accounts import Account
 from ledger.errors import LedgerError
 from ledger.errors import NeedsPerson as LedgerNeedsPerson
@@ -15,12 +20,15 @@ from ledger.errors import RetryLater as LedgerRetryLater
 from ledger.money import plain
 from ledger.runs import Trigger
 from ledger.standing import Standing, standing
+from ledger.turns import Missed, Wish
 from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
 from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
 from reconciler.sources.base import SecretMissing
 from reconciler.status import SUCCEEDED, Verdict, moment
 from reconciler.sync import Canceled, Ending, Sync, under_lease
+
+log = structlog.get_logger()
 
 WRITING: Final = timedelta(seconds=3)
 """Within this time a process has surely shown the status of a sync that it ended."""
@@ -81,26 +89,52 @@ async def _feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Fee
     account = plan.account
     if not (case.forced or known.asked) and _may_be_news(known, account, deps):
         return Outcome(None, again=LOOK_AGAIN)
-    lease = await leases.take(deps.db, account.namespace, account.name, deps.holder, deps.lease_ttl)
-    if lease is None:
-        return Outcome(None, again=deps.lease_ttl / 4)
-    found = await standing(deps.db, account.namespace, account.name, deps.now().date())
-    if found is None or found.ended_at != known.ended_at:
-        await leases.give_back(deps.db, lease)
-        return Outcome(None, again=LOOK_AGAIN)
-    if case.before.get("conditions") is None:
-        await case.show(Verdict("Unknown", "Progressing", "the first sync is under way", progressing=True))
-    ending = await under_lease(deps.db, lease, why, deps.clock, plan.work)
+    wish = Wish(account.namespace, account.name, deps.holder, deps.lease_ttl, why, known.ended_at)
+    turn = await turns.begin(deps.db, wish, deps.now())
+    if isinstance(turn, Missed):
+        return Outcome(None, again=deps.lease_ttl / 4 if turn is Missed.BUSY else LOOK_AGAIN)
+    async with _told(case, deps):
+        ending = await under_lease(deps.db, turn, deps.clock, plan.work, partial(_next, plan))
     now = deps.now()
-    next_at = now if retries(ending.error) else plan.next_after(now)
-    await accounts.schedule(deps.db, account.namespace, account.name, next_at)
     after = await standing(deps.db, account.namespace, account.name, now.date())
     if after is not None and after.ended_at is not None:
         deps.syncs_ended[account.namespace, account.name] = after.ended_at
-    fields = {**figures(after, next_at), **ending.fields, "lastHandledReconcileAt": case.requested_at}
+    fields = {**figures(after, ending.next_at), **ending.fields, "lastHandledReconcileAt": case.requested_at}
+    again = None if ending.next_at is None else ending.next_at - now
     if ending.error is None:
-        return Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again=next_at - now)
-    return failure(ending.error, fields, next_at - now)
+        return Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again)
+    return failure(ending.error, fields, again)
+
+
+def _next(plan: Feed, ending: Ending, now: datetime) -> datetime:
+    return now if retries(ending.error) else plan.next_after(now)
+
+
+@asynccontextmanager
+async def _told(case: Case, deps: Deps) -> AsyncIterator[None]:
+    """Show that the first sync is under way, unless the block ends before anybody would miss it."""
+    if case.before.get("conditions") is not None:
+        yield
+        return
+    ended = asyncio.Event()
+    telling = asyncio.create_task(_tell(case, deps.patience, ended))
+    try:
+        yield
+        ended.set()
+        await telling
+    finally:
+        telling.cancel()
+
+
+async def _tell(case: Case, patience: timedelta, ended: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            await ended.wait()
+    except TimeoutError:
+        try:
+            await case.show(Verdict("Unknown", "Progressing", "the first sync is under way", progressing=True))
+        except (ReconcilerError, LedgerError) as error:  # what the sync comes to is shown in any case
+            log.warning("progress is not shown", key=str(case.resource.key), error=str(error))
 
 
 def _may_be_news(known: Standing, account: Account, deps: Deps) -> bool:

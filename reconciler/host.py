@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -81,7 +80,6 @@ async def hosted(db: WriterDB, folder: Path, options: Options) -> AsyncIterator[
             connector=connector,
             kinds=kinds(),
             clock=options.clock,
-            jitter=random.random,
             holder=options.holder,
             egress=options.egress,
             lease_ttl=options.lease_ttl,

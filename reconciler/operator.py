@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -80,7 +79,6 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
         connector=connector,
         kinds=known,
         clock=options.clock,
-        jitter=random.random,
         holder=holder,
         egress=options.egress,
         lease_ttl=options.lease_ttl,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from ledger import accounts
 from ledger.charge import Charge
 from ledger.recurrence import Entry, parts
 from ledger.resources import Ref
@@ -88,7 +87,7 @@ def _feed(case: Case, spec: ManualCostSpec) -> Feed:
 
 async def _window(sync: Sync, laid_out: Sequence[Charge]) -> Window | None:
     """One window over everything that is or was laid out, so that what an edit takes away leaves the ledger."""
-    known = await accounts.pieces(sync.db, sync.lease.namespace, sync.lease.provider)
+    known = await sync.pieces()
     starts = [piece.span.start for piece in known] + [charge.charge_period_start for charge in laid_out]
     ends = [piece.span.end for piece in known] + [charge.charge_period_start + DAY for charge in laid_out]
     return Window(Span(min(starts), max(ends))) if starts else None

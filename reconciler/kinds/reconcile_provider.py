@@ -8,10 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ledger import accounts, leases, runs
+from ledger import accounts, leases
 from ledger.accounts import Account
 from ledger.resources import Ref
-from ledger.runs import Run
 from reconciler import feeding
 from reconciler.case import Case, Outcome
 from reconciler.connectors.base import Account as VendorAccount
@@ -21,6 +20,7 @@ from reconciler.deps import Deps, salted
 from reconciler.feeding import Feed
 from reconciler.kinds.provider import ProviderSpec
 from reconciler.kinds.reading import read, settings_of
+from reconciler.rhythm import next_due
 from reconciler.sources.base import SecretMissing
 from reconciler.status import is_ready
 from reconciler.sync import Ending, Sync, Terms
@@ -77,7 +77,7 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
     terms = _terms(spec, connector)
 
     async def work(sync: Sync) -> Ending:
-        async with _opened(case, deps, spec, connector, credentials, sync.run) as opened:
+        async with _opened(case, deps, spec, connector, credentials, sync) as opened:
             sync.clean = opened.http.clean
             if is_ready(case.before) and not case.changed:
                 return await sync.read_due(opened, terms)
@@ -86,7 +86,7 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
             return replace(ending, fields={"account": _shown(account)})
 
     def next_after(now: datetime) -> datetime:
-        return now + spec.interval * (1 + deps.spread * deps.jitter())
+        return next_due(now, spec.interval, deps.phase(case.ref.namespace, case.ref.name))
 
     return Feed(_account(case, spec, connector), _all_well(connector), next_after, work, vendor=spec.type)
 
@@ -109,15 +109,14 @@ def _terms(spec: ProviderSpec, connector: AnyConnector) -> Terms:
 
 @asynccontextmanager
 async def _opened(
-    case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, credentials: Credentials, run: Run
+    case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, credentials: Credentials, sync: Sync
 ) -> AsyncIterator[Connector[Any]]:
-    """The connector with its client, whose calls are metered in the ledger as they are made."""
+    """The connector with its client, whose calls are metered in the ledger."""
     now = deps.now()
     settings = settings_of(spec, connector)
-    book = _Book(deps, run)
-    spent = await runs.calls_made(deps.db, run.namespace, run.provider, now.date())
     per_day = spec.call_budget.per_day if spec.call_budget is not None else None
-    meter = Meter(per_day=per_day, spent_today=spent, book=book, clock=deps.clock)
+    book = _Book(sync, at_once=per_day is not None)
+    meter = Meter(per_day=per_day, spent_today=sync.turn.calls, book=book, clock=deps.clock)
     client = VendorClient(
         base_url=getattr(settings, "base_url", None),
         policy=deps.egress,
@@ -126,22 +125,23 @@ async def _opened(
         limits=deps.limits,
         clock=deps.clock,
     )
-    memory = await accounts.memory(deps.db, run.namespace, run.provider)
     async with client:
         try:
-            yield connector(settings, Context(client, credentials, now, memory, case.resource.folder))
+            yield connector(settings, Context(client, credentials, now, sync.turn.memory, case.resource.folder))
         finally:
-            await runs.meter(deps.db, run, deps.now().date(), 0, meter.bytes)
+            sync.note(0, meter.bytes)
 
 
 class _Book:
-    """Writes calls down as they are made, so that a killed process has not forgotten them."""
+    """Counts calls; `at_once` where a budget depends on it, so that a killed process has forgotten none."""
 
-    def __init__(self, deps: Deps, run: Run) -> None:
-        self._deps, self._run = deps, run
+    def __init__(self, sync: Sync, *, at_once: bool) -> None:
+        self._sync, self._at_once = sync, at_once
 
     async def spend(self, calls: int) -> None:
-        await runs.meter(self._deps.db, self._run, self._deps.now().date(), calls, 0)
+        self._sync.note(calls, 0)
+        if self._at_once:
+            await self._sync.meter()
 
 
 async def _credentials(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector) -> Credentials:

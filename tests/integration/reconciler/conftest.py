@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from ledger.database import WriterDB
+from reconciler.connectors.http import EgressPolicy
 from reconciler.connectors.registry import connector
 from reconciler.deps import Deps
 from reconciler.desks import Desks
@@ -56,6 +57,7 @@ class Plant:
     books: Books
     holder: str = "one"
     places: int = 4
+    patience: timedelta = timedelta()
 
     @property
     def deps(self) -> Deps:
@@ -66,10 +68,12 @@ class Plant:
             connector=find,
             kinds=kinds({**built_in(), "test": TestVendor}),
             clock=self.clock,
-            jitter=lambda: 0.0,
+            phase=lambda _namespace, _name: 0.0,
+            patience=self.patience,
             holder=self.holder,
             lease_ttl=timedelta(seconds=30),
             desks=Desks(self.places),
+            egress=EgressPolicy(allow_loopback=True),
         )
 
     def put(self, name: str = "vendor", kind: str = "Provider", **spec: Any) -> Key:
