@@ -16,6 +16,7 @@ import httpx
 from reconciler.connectors.answer import beginning
 from reconciler.connectors.backoff import limit_reset, retry_after
 from reconciler.connectors.call import REDIRECTS, Call
+from reconciler.connectors.digest import Digest
 from reconciler.connectors.egress import EgressPolicy
 from reconciler.connectors.limits import HttpLimits
 from reconciler.connectors.meter import Meter
@@ -55,6 +56,7 @@ class Exchange:
         self._limits = limits
         self._redactor = redactor
         self._witness = witness
+        self.digest: Digest | None = None
         self._client = httpx.AsyncClient(
             transport=transport,
             headers={"User-Agent": "costhook", "Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -114,10 +116,14 @@ class Exchange:
 
     async def _send(self, call: Call) -> httpx.Response:
         self._policy.check_url(call.url)
-        await self.meter.before_call()
         request = self._client.build_request(call.method, call.url, headers=call.headers, content=call.content)
-        self._witness.asked(call.method, str(call.url), call.headers, call.content or b"")
-        return await self._client.send(request, stream=True)
+
+        async def send(request: httpx.Request) -> httpx.Response:
+            await self.meter.before_call()
+            self._witness.asked(call.method, str(call.url), call.headers, call.content or b"")
+            return await self._client.send(request, stream=True)
+
+        return await (self.digest.send(request, send) if self.digest else send(request))
 
     async def _approved(self, call: Call, response: httpx.Response, now: datetime) -> httpx.Response:
         if response.is_success or response.status_code == 304:

@@ -41,6 +41,7 @@ from reconciler.connectors.call import (
     web_address,
     with_query,
 )
+from reconciler.connectors.digest import Digest
 from reconciler.connectors.egress import EgressPolicy, EgressRefused
 from reconciler.connectors.exchange import Done, Exchange
 from reconciler.connectors.limits import HttpLimits
@@ -131,6 +132,12 @@ class VendorClient:
         for value in headers.values():
             self.hide(value, *value.split())
         self._credentials.update(sendable(headers))
+
+    def digest(self, user: str, password: str) -> None:
+        """Answer the challenges of the base URL's origin by HTTP digest authentication, and redact the password."""
+        self.hide(password)
+        if self._base is not None:
+            self._exchange.digest = Digest(self._base, user, password)
 
     def hide(self, *secrets: str) -> None:
         """Keep further secrets out of messages: tokens that a connector was given in exchange for its key."""
