@@ -210,7 +210,7 @@ def mail(settings: EmailSettings, messages: Sequence[Message]) -> EmailMessage:
 
 def message_id(messages: Sequence[Message]) -> str:
     """The same for every attempt, so that mailboxes that look at it show a repeated mail once."""
-    return f"<{digest(messages)}@costhook>"
+    return f"<{digest(messages)[:32]}@costhook>"  # short enough for a line of its own
 
 
 def digest(messages: Sequence[Message]) -> str:
