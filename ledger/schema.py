@@ -340,5 +340,20 @@ silence = Table(
     Column("ended_by", Text),
 )
 
+manual_entry = Table(
+    "manual_entry",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("month", Date, primary_key=True, doc="its first day"),
+    Column("service", Text, primary_key=True, doc="empty: the vendor's only one"),
+    Column("amount", Numeric, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("note", Text),
+    Column("entered_at", _MOMENT, nullable=False),
+    Column("entered_by", Text, nullable=False),
+    Column("changed_at", _MOMENT),
+    Column("changed_by", Text),
+)
+
 TENANT_TABLES = tuple(sorted(name for name, table in metadata.tables.items() if "namespace" in table.primary_key.c))
 """Tables that hold tenants' data: every one has row-level security by namespace."""
