@@ -112,6 +112,7 @@ def alert(message: Message, now: datetime) -> dict[str, Any]:
 def labels(message: Message) -> dict[str, str]:
     """What routes and silences match on. Other labels of the message never replace these."""
     own = {
+        "source": "costhook",
         "alertname": message.alert,
         "namespace": message.namespace,
         "severity": message.severity,

