@@ -47,6 +47,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if $account.create -}}{{ $account.name | default $own }}{{- else -}}{{ $account.name | default "default" }}{{- end -}}
 {{- end -}}
 
+{{/* The kinds that the CRDs of this chart define, as resources of the API: "budgets, providers". */}}
+{{- define "costhook.kinds" -}}
+{{- $names := list -}}
+{{- range $path, $_ := .Files.Glob "files/crds/*.yaml" -}}
+{{- $names = append $names ($.Files.Get $path | fromYaml).spec.names.plural -}}
+{{- end -}}
+{{- join ", " $names -}}
+{{- end -}}
+
+{{/* The component whose pods serve the API: with the embedded database there is one pod alone. */}}
+{{- define "costhook.server" -}}
+{{- .Values.database.embedded | ternary "reconciler" "api" -}}
+{{- end -}}
+
 {{/* Exactly one way to a database. */}}
 {{- define "costhook.database" -}}
 {{- $ways := 0 -}}
@@ -75,17 +89,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "costhook.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
+{{- toYaml .Values.podSecurityContext -}}
 {{- end -}}
 
 {{- define "costhook.security" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- toYaml .Values.securityContext -}}
 {{- end -}}
 
 {{/* What both pods have in common: dict "root" . "component" "api". */}}
@@ -109,6 +117,12 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with $values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+{{- range . }}
+  - {{ toYaml (merge (dict "labelSelector" (dict "matchLabels" (include "costhook.selector" $ | fromYaml))) .) | nindent 4 | trim }}
+{{- end }}
+{{- end }}
 {{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -120,9 +134,14 @@ initContainers:
     args: [migrate]
     env: {{- include "costhook.env" .root | nindent 6 }}
     {{- with $values.extraEnv }}{{ toYaml . | nindent 6 }}{{ end }}
+    {{- with $values.extraEnvFrom }}
+    envFrom: {{- toYaml . | nindent 6 }}
+    {{- end }}
     resources: {{- toYaml $values.resources | nindent 6 }}
     securityContext: {{- include "costhook.security" .root | nindent 6 }}
-    volumeMounts: [{name: tmp, mountPath: /tmp}]
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+      {{- with $values.extraVolumeMounts }}{{ toYaml . | nindent 6 }}{{ end }}
 {{- end }}
 {{- end -}}
 
@@ -132,12 +151,15 @@ initContainers:
 image: {{ include "costhook.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 env: {{- include "costhook.env" .root | nindent 2 }}
-{{- if eq .component "api" }}
+{{- if and .root.Values.api.enabled (eq .component (include "costhook.server" .root)) }}
   # Whoever the cluster knows is let in, and sees what its RBAC lets them see; API tokens work beside that.
   - {name: COSTHOOK_AUTHENTICATION, value: "true"}
   - {name: COSTHOOK_KUBERNETES, value: in-cluster}
 {{- end }}
 {{- with $values.extraEnv }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- with $values.extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
 resources: {{- toYaml $values.resources | nindent 2 }}
 securityContext: {{- include "costhook.security" .root | nindent 2 }}
 {{- end -}}
