@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx
 
@@ -20,6 +22,10 @@ REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 HARMLESS: Final = frozenset({"accept"})
 """Headers that may follow a redirect to another origin; any other might be a credential."""
 SENDABLE: Final = re.compile(r"[\x20-\x7e]*\Z")
+
+
+class Form(dict[str, str]):
+    """A body that is sent as a web form sends its fields, as OAuth wants it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,6 +59,15 @@ class Call:
             )
         kept = {name: value for name, value in self.headers.items() if same or name.lower() in HARMLESS}
         return Call(self.method, url, kept, self.content, self.retry)
+
+
+def encoded(body: Any) -> tuple[bytes | None, dict[str, str]]:
+    """`body` as it is sent, and the header that says in which form: JSON, unless it is a Form. None is no body."""
+    if body is None:
+        return None, {}
+    if isinstance(body, Form):
+        return urlencode(body).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    return json.dumps(body).encode(), {"Content-Type": "application/json"}
 
 
 def web_address(text: str) -> httpx.URL:

@@ -6,7 +6,6 @@ What connectors may use of it is named in `__all__`; its parts live in the modul
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -33,8 +32,10 @@ from reconciler.connectors.backoff import delay
 from reconciler.connectors.call import (
     SAFE_METHODS,
     Call,
+    Form,
     Params,
     below,
+    encoded,
     origin,
     sendable,
     shown,
@@ -59,6 +60,7 @@ __all__ = [
     "Document",
     "EgressPolicy",
     "EgressRefused",
+    "Form",
     "HttpLimits",
     "Json",
     "MemoryBook",
@@ -161,8 +163,9 @@ class VendorClient:
     ) -> Any:
         """The answer's JSON: fractions as Decimal, whole numbers as int; None for an answer without content.
 
-        `path` is appended to the base URL, or is a whole URL. `limit` bounds the body (bytes). Faults that may
-        pass are retried within the run for GET and HEAD, and for other methods if `retry` is true.
+        `path` is appended to the base URL, or is a whole URL. `body` is sent as JSON, a Form as a web form. `limit`
+        bounds the answer's body (bytes). Faults that may pass are retried within the run for GET and HEAD, and for
+        other methods if `retry` is true.
         Raises Refused, NeedsPerson, RetryLater and Bug.
         """
         document = await self.document(
@@ -224,10 +227,8 @@ class VendorClient:
         retry: bool | None = None,
     ) -> Call:
         url = with_query(below(self._base, path), params)
-        sent = {**self._headers, **(headers or {})}
-        content = None if body is None else json.dumps(body).encode()
-        if content is not None:
-            sent = {"Content-Type": "application/json", **sent}
+        content, kind = encoded(body)
+        sent = {**kind, **self._headers, **(headers or {})}
         if self._base is not None and origin(url) == origin(self._base):
             sent |= self._credentials
         return Call(method, url, sendable(sent), content, method in SAFE_METHODS if retry is None else retry)

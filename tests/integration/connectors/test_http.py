@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.connectors.http import HttpLimits, Meter, Refused, VendorClient
+from reconciler.connectors.http import Form, HttpLimits, Meter, Refused, VendorClient
 from reconciler.connectors.scripted import Reply, ScriptedServer
 from reconciler.errors import Bug, NeedsPerson, RetryLater
 from tests.integration.connectors.conftest import JSON, MakeClient, failure, serve
@@ -37,6 +37,15 @@ async def test_a_body_is_sent_as_json(server: ScriptedServer, client: VendorClie
 
     assert await client.json("POST", "query", body={"a": [1, None]}) == {"got": {"a": [1, None]}}
     assert server.requests[0].headers["content-type"] == "application/json"
+
+
+async def test_a_form_is_sent_as_one(server: ScriptedServer, client: VendorClient) -> None:
+    """A POST can carry the fields of a web form, which OAuth wants."""
+    server.route("POST", "/v1/token", lambda request: Reply.json({"got": request.body.decode()}))
+
+    answer = await client.json("POST", "token", body=Form(grant_type="client_credentials", scope="a b"))
+    assert answer == {"got": "grant_type=client_credentials&scope=a+b"}
+    assert server.requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 async def test_no_content(server: ScriptedServer, client: VendorClient) -> None:
