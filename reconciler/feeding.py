@@ -150,9 +150,9 @@ def as_it_was(known: Standing, message: str, now: datetime) -> Outcome:
     """How a resource stands when no sync is due: as its last one ended, also if nobody lived to write that down."""
     again = known.next_sync_at - now if known.next_sync_at is not None else None
     fields = figures(known, known.next_sync_at)
-    if known.outcome == "Succeeded":
+    if known.outcome == "Succeeded" and known.reason is None:
         return Outcome(Verdict("True", SUCCEEDED, message), fields, again)
-    stalled = known.outcome == "Failed"
+    stalled = known.outcome in ("Failed", "Succeeded")
     return Outcome(Verdict("False", known.reason or "Failed", known.error or "", stalled=stalled), fields, again)
 
 

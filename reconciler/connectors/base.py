@@ -8,7 +8,7 @@ else, keeps no state between runs, and never sees the database. docs/adding-a-co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from ledger.charge import Charge, Origin
+from ledger.entry import Entry
 from ledger.window import Span, Window, by_month
 
 if TYPE_CHECKING:
     from reconciler.connectors.http import VendorClient
+    from reconciler.errors import NeedsPerson
 
 BATCH: Final = 2000
 """Charges in a batch, about; small enough to stay flat in memory, large enough to cost little per row."""
@@ -110,12 +112,18 @@ class Account:
     notes: tuple[str, ...] = ()
 
 
+async def no_entries() -> Sequence[Entry]:
+    """Of Providers for which nobody entered anything."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Context:
     """What a connector is given besides its settings.
 
     `memory` is what earlier windows asked to remember (see Window.remember). `folder` is where the manifest
-    lies, for connectors that read files; None in a cluster.
+    lies, for connectors that read files; None in a cluster. `name` is the Provider's, and `entries` reads
+    the figures that people entered for it.
     """
 
     http: VendorClient
@@ -123,6 +131,8 @@ class Context:
     now: datetime
     memory: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    name: str = ""
+    entries: Callable[[], Awaitable[Sequence[Entry]]] = no_entries
 
 
 class Connector(ABC, Generic[S]):
@@ -164,3 +174,10 @@ class Connector(ABC, Generic[S]):
         The window is stored only if the iterator ends normally: any error discards it whole. Raises
         RetryLater, NeedsPerson or Bug.
         """
+
+    async def awaiting(self) -> NeedsPerson | None:
+        """What only a person can bring, once all that there is was read; None where nothing is missed.
+
+        It shows as the Provider's condition; the sync has gone well all the same.
+        """
+        return None

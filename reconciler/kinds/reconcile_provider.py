@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from ledger import accounts, leases
+from ledger import accounts, leases, manual_entries
 from ledger.accounts import Account
 from ledger.resources import Ref
 from reconciler import feeding
@@ -79,11 +80,10 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
     async def work(sync: Sync) -> Ending:
         async with _opened(case, deps, spec, connector, credentials, sync) as opened:
             sync.clean = opened.http.clean
-            if is_ready(case.before) and not case.changed:
-                return await sync.read_due(opened, terms)
-            account = await opened.check()
+            known = is_ready(case.before) and not case.changed
+            fields = {} if known else {"account": _shown(await opened.check())}
             ending = await sync.read_due(opened, terms)
-            return replace(ending, fields={"account": _shown(account)})
+            return replace(ending, fields=fields, error=ending.error or await opened.awaiting())
 
     def next_after(now: datetime) -> datetime:
         return next_due(now, spec.interval, deps.phase(case.ref.namespace, case.ref.name))
@@ -127,7 +127,18 @@ async def _opened(
     )
     async with client:
         try:
-            yield connector(settings, Context(client, credentials, now, sync.turn.memory, case.resource.folder))
+            yield connector(
+                settings,
+                Context(
+                    client,
+                    credentials,
+                    now,
+                    sync.turn.memory,
+                    case.resource.folder,
+                    name=case.ref.name,
+                    entries=partial(manual_entries.of_provider, deps.db, case.ref.namespace, case.ref.name),
+                ),
+            )
         finally:
             sync.note(0, meter.bytes)
 
