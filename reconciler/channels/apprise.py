@@ -3,7 +3,7 @@
 Apprise's plugins bring their own ways to connect, and no URL says where they will: a mail plugin is told its server
 by a parameter, others follow what a server answers. So each delivery runs in a process of its own
 (reconciler.channels.apprise_process), in which every connection is judged by the egress policy as it is made, and
-which is ended when it takes too long. docs/adr/0011-channels.md says why.
+which is ended when it takes too long. docs/adr/0009-channels.md says why.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from reconciler.channels.posting import basic, bearer, post, post_json
 from reconciler.channels.rendering import html, subject, text
 from reconciler.channels.smtp import Login, Server, submit
 from reconciler.channels.webhook import key_of
+from reconciler.connectors.http import Refused
 from reconciler.connectors.rules import rules
-from reconciler.errors import Bug
+from reconciler.errors import Bug, RetryLater
 
 ADDRESS: Final = (
     r"self.matches('^([^<>@,;\\s]+@[^<>@,;\\s]+|[^<>@,;\\n\\r]+<[^<>@,;\\s]+@[^<>@,;\\s]+>)$')",
@@ -145,7 +146,12 @@ class Email(Channel[EmailSettings]):
             "html": html(messages),
         }
         headers = self._bearer() | {"Idempotency-Key": digest(messages)}
-        taken = await post_json(self.http, "Resend", f"{self._base()}/emails", body, headers)
+        try:
+            taken = await post_json(self.http, "Resend", f"{self._base()}/emails", body, headers)
+        except Refused as error:
+            if isinstance(error.body, Mapping) and error.body.get("name") == "concurrent_idempotent_requests":
+                raise RetryLater(str(error)) from None  # another attempt with this key has not ended
+            raise
         return _named("Resend", taken.json())
 
     async def _sendgrid(self, messages: Sequence[Message]) -> Receipt:

@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.channels.email import EmailSettings, server_of
 from reconciler.channels.message import Message
-from reconciler.connectors.scripted import ScriptedServer
+from reconciler.connectors.scripted import Reply, ScriptedServer
+from reconciler.errors import RetryLater
 from tests.integration.channels.receivers import MailgunPlay, ResendPlay, SendGridPlay
 from tests.integration.channels.talk import deliver, refused
 from tests.unit.channels.messages import FIRING, message, resolved
@@ -45,12 +46,23 @@ async def test_resend_sends_one_mail_however_often_it_is_asked() -> None:
 
 
 async def test_a_long_key_is_sent_as_one_that_fits() -> None:
-    """Resend takes keys of 256 characters at most."""
+    """Resend takes keys of 256 characters at most; longer ones stay apart all the same."""
     play = ResendPlay(KEY)
     async with ScriptedServer() as server:
         play.open(server)
 
         assert await send(server, "resend", message(key="k" * 300)) == "mail-0"
+        assert await send(server, "resend", message(key="k" * 300 + "x")) == "mail-1"
+
+
+async def test_an_attempt_that_has_not_ended_is_waited_for() -> None:
+    """Resend refuses a key while an earlier attempt with it goes on; that is for later, and no person's matter."""
+    busy = {"statusCode": 409, "name": "concurrent_idempotent_requests", "message": "in progress"}
+    async with ScriptedServer() as server:
+        server.fail(Reply.json(busy, 409))
+        error = await refused("email", [FIRING], {"apiKey": KEY}, block(server, "resend"))
+
+    assert isinstance(error, RetryLater)
 
 
 async def test_sendgrid_is_told_addresses_apart_from_names() -> None:
