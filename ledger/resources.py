@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 
-from ledger.database import WriterDB
+from ledger.database import Connection, WriterDB
 
 _SEE = text("""
     insert into resource as held
@@ -48,6 +48,18 @@ _OF_SOURCE = text("""
 _ONE = text("""
     select namespace, kind, name, place, spec, status from resource
     where namespace = :namespace and kind = :kind and name = :name and deleted_at is null
+""")
+
+
+_NAMES = text("""
+    select name from resource where namespace = :namespace and kind = :kind and deleted_at is null order by name
+""")
+
+
+_NAMING = text("""
+    select name from resource
+    where namespace = :namespace and kind = :kind and deleted_at is null and spec @> cast(:part as jsonb)
+    order by name
 """)
 
 
@@ -128,6 +140,26 @@ async def find(db: WriterDB, ref: Ref) -> Seen | None:
     async with db.statement() as connection:
         row = (await connection.execute(_ONE, ref._asdict())).first()
         return None if row is None else _seen(row)
+
+
+async def names(db: WriterDB, namespace: str, kind: str) -> list[str]:
+    """Names of the resources of a kind in a namespace that are not gone."""
+    async with db.transaction() as connection:
+        return [row.name for row in await connection.execute(_NAMES, {"namespace": namespace, "kind": kind})]
+
+
+async def naming(db: WriterDB, namespace: str, kind: str, part: Mapping[str, Any]) -> list[str]:
+    """Names of the resources of a kind whose spec contains `part`, such as a reference to another resource."""
+    async with db.transaction() as connection:
+        values = {"namespace": namespace, "kind": kind, "part": json.dumps(part)}
+        return [row.name for row in await connection.execute(_NAMING, values)]
+
+
+async def unknown(connection: Connection, namespace: str, kind: str, wanted: Collection[str]) -> list[str]:
+    """Those of the names for which there is no resource of the kind, in their order."""
+    rows = await connection.execute(_NAMES, {"namespace": namespace, "kind": kind})
+    known = {row.name for row in rows}
+    return [name for name in wanted if name not in known]
 
 
 def _seen(row: Row[Any]) -> Seen:

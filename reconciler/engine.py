@@ -19,11 +19,18 @@ from ledger.errors import LedgerError
 from ledger.errors import RetryLater as LedgerRetryLater
 from ledger.resources import Ref, Sighting
 from reconciler import status
+from reconciler.alerting.judge import Judge
 from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
 from reconciler.errors import ReconcilerError, RetryLater
 from reconciler.feeding import failure
-from reconciler.kinds import reconcile_manualcost, reconcile_provider
+from reconciler.kinds import (
+    reconcile_alert,
+    reconcile_budget,
+    reconcile_channel,
+    reconcile_manualcost,
+    reconcile_provider,
+)
 from reconciler.queue import WorkQueue
 from reconciler.sources.base import Event, Key, Resource
 from reconciler.status import Verdict
@@ -49,6 +56,9 @@ class Handler:
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "Alert": Handler(reconcile_alert.reconcile, reconcile_alert.leave),
+    "Budget": Handler(reconcile_budget.reconcile, reconcile_budget.leave),
+    "Channel": Handler(reconcile_channel.reconcile, reconcile_channel.leave),
     "ManualCost": Handler(reconcile_manualcost.reconcile, reconcile_manualcost.leave),
     "Provider": Handler(reconcile_provider.reconcile, reconcile_provider.leave),
 }
@@ -63,13 +73,18 @@ class Engine:
     workers: int = 8
     forced: set[Key] = field(default_factory=set)
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
+    alerts: Judge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alerts = Judge(self.deps, self.queue.add)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reconcile until `stop` is set; then let go of what is under way, leaving no half window."""
         self.deps.desks.wake = self.queue.add
         await self._note_missing()
         async with asyncio.TaskGroup() as tasks:
-            going = [tasks.create_task(job()) for job in (self._follow_source, self._follow_requests)]
+            jobs = (self._follow_source, self._follow_requests, self.alerts.run, self.alerts.deliver)
+            going = [tasks.create_task(job()) for job in jobs]
             going += [tasks.create_task(self._work()) for _ in range(self.workers)]
             await stop.wait()
             for task in going:
@@ -78,6 +93,8 @@ class Engine:
 
     async def settle(self, keys: list[Key], *, missing: bool = True) -> None:
         """Reconcile each key once, syncing whether due or not, and return; failures are not tried again.
+
+        Alerts that this touches are judged, and what is due to be told is delivered.
 
         `missing` also looks at what the ledger knows of the source beside the keys, to let go of what went.
         """
@@ -89,6 +106,10 @@ class Engine:
             self.queue.add(key)
         workers = [asyncio.create_task(self._work()) for _ in range(self.workers)]
         try:
+            await self.queue.idle()
+            while await self.alerts.judge():
+                await self.queue.idle()
+            await self.alerts.settle()
             await self.queue.idle()
         finally:
             self.queue.close()
@@ -136,6 +157,7 @@ class Engine:
                 log.exception("reconciling failed unexpectedly", key=str(key), seconds=wait.total_seconds())
             finally:
                 self.queue.done(key)
+                self.alerts.ring()
 
     async def _reconcile(self, key: Key) -> None:
         handler = self.handlers.get(key.kind)

@@ -216,7 +216,10 @@ def _name(event: events.Event) -> str:
     if event.implicit[0] and event.style in (None, ""):
         if event.value == "<<":
             raise ManifestError(_line(event), "merge keys (<<) are not supported; write the fields out")
-        if not isinstance(_meaning(event.value, _line(event)), str):
+        meant = _meaning(event.value, _line(event))
+        if event.value == "on" and meant is True:
+            return "true"  # as kubectl has it; an Alert's field knows both names
+        if not isinstance(meant, str):
             said = "this field's name reads as true, false, a number or nothing; write the name in quotes"
             raise ManifestError(_line(event), said)
     return str(_scalar(event, _line(event)).text)

@@ -75,7 +75,7 @@ class Period:
         day = self.first
         while day < self.after_last:
             yield day
-            day = self.after_last if granularity is Granularity.TOTAL else _next(day, granularity)
+            day = self.after_last if granularity is Granularity.TOTAL else following(day, granularity)
 
 
 def truncate(day: date, granularity: Granularity) -> date:
@@ -93,7 +93,8 @@ def truncate(day: date, granularity: Granularity) -> date:
             return day
 
 
-def _next(day: date, granularity: Granularity) -> date:
+def following(day: date, granularity: Granularity) -> date:
+    """The first day of the calendar's day, week, month, quarter or year after the one that `day` lies in."""
     longest = {Granularity.DAY: 1, Granularity.WEEK: 7, Granularity.MONTH: 31, Granularity.QUARTER: 92}
     return truncate(truncate(day, granularity) + timedelta(days=longest.get(granularity, 366)), granularity)
 

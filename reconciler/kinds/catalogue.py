@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
+from reconciler.kinds.alert import AlertSpec, AlertStatus
 from reconciler.kinds.base import Block, Status
+from reconciler.kinds.budget import BudgetSpec, BudgetStatus
+from reconciler.kinds.channel import ChannelStatus, channel_spec
 from reconciler.kinds.manualcost import ManualCostSpec
 from reconciler.kinds.provider import AnyConnector, ProviderStatus, provider_spec
 from reconciler.kinds.rules import Schema
@@ -33,7 +36,7 @@ class Kind:
     short_name: str
     says: str
     spec: type[Block]
-    status: type[Status]
+    status: type[Block]
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
 
@@ -43,7 +46,7 @@ class Kind:
         return structural(self.spec)
 
 
-LATER: Final = ("Alert", "Allocation", "Budget", "Channel", "Report")
+LATER: Final = ("Allocation", "Report")
 """Kinds that the API group reserves and this version does not serve."""
 
 _STANDING: Final = (
@@ -64,7 +67,7 @@ def kinds(connectors: Mapping[str, AnyConnector] | None = None) -> Mapping[str, 
 
 @cache
 def _kinds(provider: type[Block]) -> Mapping[str, Kind]:
-    return {kind.name: kind for kind in (_provider(provider), _manual_cost())}
+    return {kind.name: kind for kind in (_provider(provider), _manual_cost(), _budget(), _alert(), _channel())}
 
 
 def _provider(spec: type[Block]) -> Kind:
@@ -95,4 +98,74 @@ def _manual_cost() -> Kind:
         spec=ManualCostSpec,
         status=Status,
         columns=(*_STANDING, Column("Currency", ".spec.currency", priority=1), _MESSAGE),
+    )
+
+
+_READY: Final = _STANDING[:2]
+_AGE: Final = _STANDING[-1]
+
+
+def _budget() -> Kind:
+    return Kind(
+        name="Budget",
+        plural="budgets",
+        short_name="cbudget",
+        says="What a scope may cost in a period.",
+        spec=BudgetSpec,
+        status=BudgetStatus,
+        columns=(
+            Column("Amount", ".spec.amount"),
+            Column("Currency", ".spec.currency"),
+            Column("Period", ".spec.period"),
+            Column("Spent", ".status.spent"),
+            Column("Used", ".status.used"),
+            Column("Projected", ".status.projected"),
+            Column("Exhausted on", ".status.exhaustedOn", priority=1),
+            Column("Complete through", ".status.completeThrough"),
+            _READY[0],
+            _AGE,
+            _MESSAGE,
+        ),
+    )
+
+
+def _alert() -> Kind:
+    return Kind(
+        name="Alert",
+        plural="alerts",
+        short_name="calert",
+        says="When to tell whom about costs and their data.",
+        spec=AlertSpec,
+        status=AlertStatus,
+        columns=(
+            Column("On", ".spec.on"),
+            Column("Budget", ".spec.budgetRef.name"),
+            Column("State", ".status.state"),
+            Column("Firing", ".status.firing"),
+            *_READY,
+            _AGE,
+            _MESSAGE,
+        ),
+    )
+
+
+def _channel() -> Kind:
+    return Kind(
+        name="Channel",
+        plural="channels",
+        short_name="cchan",
+        says="Where messages go.",
+        spec=channel_spec(),
+        status=ChannelStatus,
+        columns=(
+            Column("Type", ".spec.type"),
+            *_READY,
+            Column("Last delivery", ".status.lastDeliveryTime", "date"),
+            Column("Delivered", ".status.delivered", "integer"),
+            Column("Dead", ".status.dead", "integer"),
+            _AGE,
+            Column("Suspended", ".spec.suspend", "boolean", priority=1),
+            _MESSAGE,
+        ),
+        selectable=(".spec.type",),
     )

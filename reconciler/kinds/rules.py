@@ -56,13 +56,19 @@ FUNCTIONS: Final[dict[str, Callable[..., object]]] = {
 }
 
 
+_RESERVED: Final = frozenset(["true", "false", "null", "in", "as", "for", "if", "else", "let", "var", "void", "while"])
+"""Names that CEL keeps for itself; Kubernetes lets rules write __true__ for a field named true."""
+
+
 def violations(schema: Schema, value: Any, old: Any = None, path: Path = ()) -> Iterator[Fault]:
     """Every rule of a structural schema that `value`, which fits the schema otherwise, breaks.
 
     `old` is the value that is to be replaced; None when there is none, and rules for changes are left out.
     """
-    for entry in schema.get(VALIDATIONS, ()):
-        if (old is not None or "oldSelf" not in entry["rule"]) and not _holds(schema, entry["rule"], value, old):
+    rules = [entry for entry in schema.get(VALIDATIONS, ()) if old is not None or "oldSelf" not in entry["rule"]]
+    context = _context(schema, value, old) if rules else None
+    for entry in rules:
+        if not _holds(entry["rule"], context):
             field = entry.get("fieldPath", "").removeprefix(".")
             yield Fault((*path, field) if field else path, entry["message"])
     for step, inner, below, before in _children(schema, value, old):
@@ -97,10 +103,15 @@ def evaluate(rule: str, **variables: Any) -> Any:
     return _program(rule).execute(cel.Context(variables=variables, functions=FUNCTIONS))
 
 
-def _holds(schema: Schema, rule: str, value: Any, old: Any) -> bool:
+def _context(schema: Schema, value: Any, old: Any) -> cel.Context:
+    """What all rules of one value are tried with; to make it costs more than to try a rule."""
     before = {} if old is None else {"oldSelf": _typed(schema, old)}
+    return cel.Context(variables={"self": _typed(schema, value), **before}, functions=FUNCTIONS)
+
+
+def _holds(rule: str, context: cel.Context | None) -> bool:
     try:
-        return evaluate(rule, self=_typed(schema, value), **before) is True
+        return _program(rule).execute(context) is True
     except (LookupError, RuntimeError, TypeError, ValueError):
         return False  # as the API server has it: a rule that cannot be evaluated is broken
 
@@ -116,7 +127,11 @@ def _typed(schema: Schema, value: Any) -> Any:
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     if isinstance(value, Mapping):
         properties = schema.get("properties", {})
-        return {name: _typed(properties.get(name, {}), inner) for name, inner in value.items()}
+        return {_escaped(name): _typed(properties.get(name, {}), inner) for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_typed(schema.get("items", {}), item) for item in value]
     return value
+
+
+def _escaped(name: Any) -> Any:
+    return f"__{name}__" if name in _RESERVED else name

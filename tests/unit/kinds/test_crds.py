@@ -14,6 +14,7 @@ from reconciler.kinds.crds import crd, crds, write
 from tests.unit.kinds.vendors import OFFERED
 
 FOLDER = Path(__file__).parents[3] / "crds"
+SHORT = {"Provider": "cprov", "ManualCost": "cmanual", "Budget": "cbudget", "Alert": "calert", "Channel": "cchan"}
 CRDS = {kind.name: crd(kind) for kind in kinds(OFFERED).values()}
 
 
@@ -47,14 +48,14 @@ def test_writing_replaces_what_was_there(tmp_path: Path) -> None:
     write(tmp_path)
 
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"README.md", "costhook.io_manualcosts.yaml", "costhook.io_providers.yaml"}
+    assert names == {"README.md", *(f"costhook.io_{kind.plural}.yaml" for kind in kinds().values())}
 
 
 def test_the_files_are_yaml_of_the_crds() -> None:
     """What is written reads back as the definition."""
     found = [yaml.safe_load(text) for _, text in crds()]
 
-    assert [definition["spec"]["names"]["kind"] for definition in found] == ["Provider", "ManualCost"]
+    assert [definition["spec"]["names"]["kind"] for definition in found] == [*SHORT]
     assert found == [crd(kind) for kind in kinds().values()]
 
 
@@ -65,7 +66,7 @@ def test_kinds_are_found_by_their_names(name: str) -> None:
     names = definition["spec"]["names"]
 
     assert definition["metadata"]["name"] == f"{names['plural']}.costhook.io"
-    assert names["shortNames"] == [{"Provider": "cprov", "ManualCost": "cmanual"}[name]]
+    assert names["shortNames"] == [SHORT[name]]
     assert names["categories"] == ["costhook"]
     assert name not in LATER
 

@@ -149,7 +149,7 @@ def test_aliases_repeat_what_they_name() -> None:
         ("a: 1\nb: [", 3, "not YAML: did not find expected node content"),
         ("a: 1\n b: 2", 2, "not YAML: mapping values are not allowed"),
         ("a: 1\nb: 2\na: 3", 3, "this field is already given on line 1; keep one of them"),
-        ("a: 1\non: 2", 2, "this field's name reads as true, false, a number or nothing; write the name in quotes"),
+        ("a: 1\nyes: 2", 2, "this field's name reads as true, false, a number or nothing; write the name in quotes"),
         ("5: x", 1, "this field's name reads as"),
         ("? [a]\n: x", 1, "a field's name must be a single text"),
         ("&x a: 1\n*x : 2", 2, "a field's name must be a single text"),

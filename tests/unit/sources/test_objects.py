@@ -76,11 +76,11 @@ def test_plain_values_win_over_encoded_ones() -> None:
     ("text", "said"),
     [
         ("just text", "1: not a manifest; it has apiVersion, kind, metadata and spec"),
-        ("kind: {a: 1}", "1 kind: no kind of Costhook's; there are Provider, ManualCost, Secret"),
-        ("apiVersion: v1", "1 kind: missing; there are Provider, ManualCost, Secret"),
+        ("kind: {a: 1}", "1 kind: no kind of Costhook's; there are Provider, ManualCost, Budget, Alert, Channel, Secret"),
+        ("apiVersion: v1", "1 kind: missing; there are Provider, ManualCost, Budget, Alert, Channel, Secret"),
         (
             "kind: Provder",
-            "1 kind: no kind of Costhook's; there are Provider, ManualCost, Secret; did you mean Provider?",
+            "1 kind: no kind of Costhook's; there are Provider, ManualCost, Budget, Alert, Channel, Secret; did you mean Provider?",
         ),
         ("apiVersion: costhook.io/v1\nkind: Provider", "1 apiVersion: write apiVersion: costhook.io/v1alpha1"),
         ("apiVersion: costhook.io/v1\nkind: Secret", "1 apiVersion: write apiVersion: v1"),
@@ -126,8 +126,8 @@ def test_what_cannot_be_told_by_its_name_leaves_the_file_unwhole(text: str, said
             "3 metadata.annotations.b c: not a name of a label; use letters, digits, -, _ and ., at most 63",
         ),
         (
-            "apiVersion: costhook.io/v1alpha1\nkind: Budget\nmetadata: {name: b}",
-            "2 kind: Budget is not supported yet; take it out",
+            "apiVersion: costhook.io/v1alpha1\nkind: Report\nmetadata: {name: b}",
+            "2 kind: Report is not supported yet; take it out",
         ),
         (secret("s", "x") + "strngData: {}", "5 strngData: unknown field; did you mean stringData?"),
         (
