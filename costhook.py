@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.terminal.commands import reading
+from api.terminal.entering import cost
 from api.terminal.opening import in_force, last_watched, now, of_the_api, reader, show
 from api.terminal.options import Authentication, Folder, From, Json, Listen, Namespace, StateDir, To, Url
 from api.terminal.tokens import token
@@ -151,6 +152,7 @@ async def _tried(file: Path, name: str | None, period: Span, witness: Any) -> Ou
 
 app.command("try")(command_of(_tried))
 app.add_typer(reading)
+app.add_typer(cost, name="cost")
 app.add_typer(token, name="token")
 
 
