@@ -42,7 +42,8 @@ _FORGET = text("delete from resource where namespace = :namespace and kind = :ki
 
 _OF_SOURCE = text("""
     select namespace, kind, name, place, spec, status from resource
-    where source = :source and deleted_at is null order by namespace, kind, name
+    where source = :source and deleted_at is null and kind = coalesce(cast(:kind as text), kind)
+    order by namespace, kind, name
 """)
 
 _ONE = text("""
@@ -129,10 +130,10 @@ async def forget(db: WriterDB, ref: Ref) -> None:
         await connection.execute(_FORGET, ref._asdict())
 
 
-async def of_source(db: WriterDB, source: str) -> list[Seen]:
-    """The resources that were last seen in this source and are not gone."""
+async def of_source(db: WriterDB, source: str, kind: str | None = None) -> list[Seen]:
+    """The resources, of one kind or of all, that were last seen in this source and are not gone."""
     async with db.statement() as connection:
-        return [_seen(row) for row in await connection.execute(_OF_SOURCE, {"source": source})]
+        return [_seen(row) for row in await connection.execute(_OF_SOURCE, {"source": source, "kind": kind})]
 
 
 async def find(db: WriterDB, ref: Ref) -> Seen | None:

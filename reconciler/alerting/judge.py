@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 POLL: Final = timedelta(seconds=15)
 """How often it is looked whether another process left something to judge or to deliver."""
+_BURST: Final = 0.2
+"""Seconds for which what happens is looked at together."""
 _PAUSE: Final = 1.0
 """Seconds after the database failed."""
 
@@ -89,8 +91,8 @@ class Judge:
             pass
 
     async def _channels(self) -> list[Key]:
-        seen = await resources.of_source(self._deps.db, self._deps.source_name)
-        return [Key(each.ref.kind, each.ref.namespace, each.ref.name) for each in seen if each.ref.kind == "Channel"]
+        seen = await resources.of_source(self._deps.db, self._deps.source_name, "Channel")
+        return [Key(each.ref.kind, each.ref.namespace, each.ref.name) for each in seen]
 
     async def _until_next(self) -> timedelta:
         async with self._deps.db.transaction() as connection:
@@ -107,3 +109,4 @@ async def _heard(bell: asyncio.Event, longest: timedelta) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(longest.total_seconds()):
             await bell.wait()
+            await asyncio.sleep(_BURST)
