@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -19,11 +19,11 @@ from ledger.schema import TENANT_TABLES, metadata
 from ledger.window import Piece, Span
 
 _REGISTER = text("""
-    insert into provider as held (namespace, name, kind, type, labels, suspended, attribution_only, created_at)
-    values (:namespace, :name, :kind, :type, cast(:labels as jsonb), :suspended, :attribution_only, :now)
+    insert into provider as held (namespace, name, kind, type, labels, suspended, attribution_only, lag, created_at)
+    values (:namespace, :name, :kind, :type, cast(:labels as jsonb), :suspended, :attribution_only, :lag, :now)
     on conflict (namespace, name) do update
         set kind = excluded.kind, type = excluded.type, labels = excluded.labels, suspended = excluded.suspended,
-            attribution_only = excluded.attribution_only, deleted_at = null
+            attribution_only = excluded.attribution_only, lag = excluded.lag, deleted_at = null
         where (held.kind = excluded.kind and held.type = excluded.type)
             or (held.deleted_at is not null and not exists (
                 select from piece p where p.namespace = held.namespace and p.provider = held.name
@@ -34,8 +34,13 @@ _REGISTER = text("""
 _HOLDER = text("select kind, type, deleted_at from provider where namespace = :namespace and name = :name")
 
 _RETIRE = text("""
-    update provider set deleted_at = :now, next_sync_at = null
-    where namespace = :namespace and name = :name and kind = :kind and deleted_at is null
+    with retired as (
+        update provider set deleted_at = :now, next_sync_at = null
+        where namespace = :namespace and name = :name and kind = :kind and deleted_at is null returning name
+    )
+    insert into evaluation_due as held (namespace, kind, name, since)
+    select cast(:namespace as text), 'Provider', name, now() from retired
+    on conflict (namespace, kind, name) do update set since = least(held.since, excluded.since)
 """)
 
 _PIECES = text("""
@@ -59,6 +64,7 @@ class Account:
     """One provider: whose namespace, its name, the kind of resource that declares it, and its type.
 
     `attribution_only`: its charges are parts of what other providers bill, so that no total counts them.
+    `lag` is how long after the end of a day it should be whole here; None where nothing is expected of it.
     """
 
     namespace: str
@@ -68,6 +74,7 @@ class Account:
     labels: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
     attribution_only: bool = False
+    lag: timedelta | None = None
 
 
 async def register(db: WriterDB, account: Account, now: datetime) -> None:
@@ -80,6 +87,7 @@ async def register(db: WriterDB, account: Account, now: datetime) -> None:
         "labels": json.dumps(dict(account.labels)),
         "suspended": account.suspended,
         "attribution_only": account.attribution_only,
+        "lag": account.lag,
         "now": now,
     }
     async with db.statement() as connection:

@@ -48,10 +48,10 @@ class Case:
         """Whether the annotation asks for a sync that has not been done."""
         return self.requested_at is not None and self.requested_at != self.before.get("lastHandledReconcileAt")
 
-    def account(self, type_: str, *, suspended: bool = False, attribution_only: bool = False) -> Account:
-        """The account in the ledger that this resource declares."""
+    def account(self, type_: str, **terms: Any) -> Account:
+        """The account in the ledger that this resource declares, on the terms that Account names."""
         kind, namespace, name = self.resource.key
-        return Account(namespace, name, kind, type_, self.resource.labels, suspended, attribution_only)
+        return Account(namespace, name, kind, type_, self.resource.labels, **terms)
 
 
 @dataclass(frozen=True)

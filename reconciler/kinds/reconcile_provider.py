@@ -94,7 +94,8 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
 def _account(case: Case, spec: ProviderSpec, connector: AnyConnector) -> Account:
     stated = spec.attribution_only
     attribution_only = connector.traits.attribution_only if stated is None else stated
-    return case.account(spec.type, suspended=spec.suspend, attribution_only=attribution_only)
+    lag = connector.traits.settling + spec.interval
+    return case.account(spec.type, suspended=spec.suspend, attribution_only=attribution_only, lag=lag)
 
 
 def _all_well(connector: AnyConnector) -> str:
