@@ -23,10 +23,11 @@ from reconciler.connectors.http import EgressPolicy
 from reconciler.connectors.registry import connector
 from reconciler.deps import Clock, Deps
 from reconciler.desks import Desks
-from reconciler.engine import Engine
+from reconciler.engine import HANDLERS, Engine
 from reconciler.kinds.catalogue import kinds
 from reconciler.sources.kubernetes import Access, KubernetesSource, released
 from reconciler.sources.kubernetes.probes import probes
+from reconciler.vitals import Vitals
 
 log = structlog.get_logger()
 
@@ -71,7 +72,10 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
     """
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     known = kinds()
-    source = KubernetesSource(options.access, known, clock=options.clock, instance=socket.gethostname())
+    vitals = Vitals()
+    source = KubernetesSource(
+        options.access, known, clock=options.clock, instance=socket.gethostname(), count=vitals.called
+    )
     deps = Deps(
         db=db,
         source=source,
@@ -84,10 +88,12 @@ async def operate(db: WriterDB, options: Options, stop: asyncio.Event) -> None:
         lease_ttl=options.lease_ttl,
         desks=Desks(max(2, options.workers // 2)),
     )
-    async with source, _probed(options, source, db) as where:
+    engine = Engine(deps, handlers=vitals.counting(HANDLERS), workers=options.workers)
+    vitals.watch(engine.queue, source.begun)
+    async with source, _probed(options, source, db, vitals) as where:
         log.info("reconciling", cluster=options.access.name, probes=where)
         try:
-            await Engine(deps, workers=options.workers).run(stop)
+            await engine.run(stop)
         finally:
             await _give_back(db, holder)
 
@@ -107,7 +113,9 @@ async def let_go(access: Access) -> None:
 
 
 @asynccontextmanager
-async def _probed(options: Options, source: KubernetesSource, db: WriterDB) -> AsyncIterator[str | None]:
+async def _probed(
+    options: Options, source: KubernetesSource, db: WriterDB, vitals: Vitals
+) -> AsyncIterator[str | None]:
     if options.health is None:
         yield None
         return
@@ -122,5 +130,6 @@ async def _probed(options: Options, source: KubernetesSource, db: WriterDB) -> A
             return str(error)
         return None
 
-    async with probes(options.health.host, options.health.port, live=source.trouble, ready=unready) as where:
+    host, port = options.health.host, options.health.port
+    async with probes(host, port, live=source.trouble, ready=unready, metrics=vitals.registry) as where:
         yield where

@@ -37,6 +37,16 @@ class WorkQueue(Generic[K]):
         return len(self._queued) + len(self._working)
 
     @property
+    def waiting(self) -> int:
+        """Keys that wait for their turn."""
+        return len(self._queued)
+
+    @property
+    def working(self) -> int:
+        """Keys that are being worked on."""
+        return len(self._working)
+
+    @property
     def later(self) -> int:
         """Keys that come back at a later time."""
         return len(self._later)

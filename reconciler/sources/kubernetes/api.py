@@ -10,7 +10,16 @@ from urllib.parse import quote
 
 from reconciler.sources.base import Key
 from reconciler.sources.kubernetes.access import Access
-from reconciler.sources.kubernetes.call import JSON_PATCH, MERGE_PATCH, Caller, Forbidden, Gone, Object
+from reconciler.sources.kubernetes.call import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    Caller,
+    Count,
+    Forbidden,
+    Gone,
+    Object,
+    uncounted,
+)
 
 GROUP: Final = "costhook.io"
 VERSION: Final = "v1alpha1"
@@ -22,8 +31,8 @@ WATCHED_SECRETS: Final = "costhook.io/watch=true"
 class Api(Caller):
     """A client of one cluster. `plurals` names the resource of each kind."""
 
-    def __init__(self, access: Access, plurals: Mapping[str, str]) -> None:
-        super().__init__(access)
+    def __init__(self, access: Access, plurals: Mapping[str, str], count: Count = uncounted) -> None:
+        super().__init__(access, count)
         self._plurals = plurals
 
     async def read(self, key: Key) -> Object | None:

@@ -8,7 +8,7 @@ itself is RetryLater, and what a role lacks is NeedsPerson.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -49,11 +49,19 @@ class ClusterUnavailable(RetryLater):
     reason = "ClusterUnavailable"
 
 
+Count = Callable[[str, int], None]
+"""Told the method and the status of every call; the status is 0 where there was no answer."""
+
+
+def uncounted(_method: str, _status: int) -> None:
+    """For callers whose calls nobody counts."""
+
+
 class Caller:
     """Calls one cluster's API server. Use it as an async context manager."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, count: Count = uncounted) -> None:
+        self._access, self._count = access, count
         self._client: ApiClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -84,8 +92,10 @@ class Caller:
             try:
                 status, text = await _send(client, method, path, query or {}, body, form)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                self._count(method, 0)
                 said = str(error) or type(error).__name__
                 raise ClusterUnavailable(f"the API server cannot be reached to {what}: {said}") from None
+            self._count(method, status)
             if status == 401 and attempt == 1:
                 await self._renew(client)
                 continue

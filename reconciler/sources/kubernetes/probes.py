@@ -1,4 +1,4 @@
-"""The health of the reconciler over HTTP: `/healthz` for liveness, `/readyz` for readiness."""
+"""The health of the reconciler over HTTP: `/healthz` for liveness, `/readyz` for readiness, `/metrics` for the rest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from reconciler.errors import NeedsPerson
 
@@ -17,10 +19,18 @@ SECONDS: Final = 5.0
 
 
 @asynccontextmanager
-async def probes(host: str, port: int, *, live: Trouble, ready: Trouble) -> AsyncIterator[str]:
+async def probes(
+    host: str, port: int, *, live: Trouble, ready: Trouble, metrics: CollectorRegistry
+) -> AsyncIterator[str]:
     """Answer probes while the block runs; gives the base URL. That an answer comes shows that the loop lives."""
     app = web.Application()
-    app.add_routes([web.get("/healthz", _answering(live)), web.get("/readyz", _answering(ready))])
+    app.add_routes(
+        [
+            web.get("/healthz", _answering(live)),
+            web.get("/readyz", _answering(ready)),
+            web.get("/metrics", _telling(metrics)),
+        ]
+    )
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -32,6 +42,14 @@ async def probes(host: str, port: int, *, live: Trouble, ready: Trouble) -> Asyn
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def _telling(metrics: CollectorRegistry) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return web.Response(body=encode(metrics), headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+    return answer
 
 
 def _answering(trouble: Trouble) -> Callable[[web.Request], Awaitable[web.Response]]:

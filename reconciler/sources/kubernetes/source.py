@@ -16,7 +16,7 @@ from reconciler.sources.base import Event, Key, Resource, SecretMissing
 from reconciler.sources.kubernetes import holding
 from reconciler.sources.kubernetes.access import Access
 from reconciler.sources.kubernetes.api import Api
-from reconciler.sources.kubernetes.call import ClusterUnavailable, Conflict, Forbidden, Gone, Object
+from reconciler.sources.kubernetes.call import ClusterUnavailable, Conflict, Count, Forbidden, Gone, Object, uncounted
 from reconciler.sources.kubernetes.events import Recorder
 from reconciler.sources.kubernetes.notebook import Notebook, digest
 from reconciler.sources.kubernetes.watch import Watch
@@ -37,10 +37,16 @@ class KubernetesSource:
     """Resources of a cluster. Use it as an async context manager; it watches in between. `instance` names us."""
 
     def __init__(
-        self, access: Access, known: Mapping[str, Kind], *, clock: Callable[[], datetime], instance: str
+        self,
+        access: Access,
+        known: Mapping[str, Kind],
+        *,
+        clock: Callable[[], datetime],
+        instance: str,
+        count: Count = uncounted,
     ) -> None:
         plurals = {name: kind.plural for name, kind in known.items()}
-        self._access, self._api = access, Api(access, plurals)
+        self._access, self._api = access, Api(access, plurals, count)
         self._kinds = tuple(plurals)
         self._notes = Notebook()
         self._news: asyncio.Queue[Key] = asyncio.Queue()
@@ -139,6 +145,10 @@ class KubernetesSource:
     def watching(self) -> bool:
         """Whether changes are noticed by now."""
         return self._watch.watching
+
+    def begun(self) -> Mapping[tuple[str, str], float]:
+        """When each watch was last begun, in seconds since the epoch, by kind and namespace (empty for all)."""
+        return self._watch.begun()
 
     async def trouble(self) -> str | None:
         """Why the source is not to be relied on; None while it is."""

@@ -77,6 +77,11 @@ class Watch:
         """Whether every kind is watched in every namespace that is served."""
         return len(self._requested) == self._streams
 
+    def begun(self) -> dict[tuple[str, str], float]:
+        """When each watch was last begun, in seconds since the epoch, by kind and namespace (empty for all)."""
+        past = time.time() - time.monotonic()
+        return {self._watched(path): past + at for path, at in dict(self._requested).items()}
+
     async def trouble(self) -> str | None:
         """Why the watch is not to be relied on; None while it is."""
         if self._loop is None or self._ended is None or self._ended.done():
@@ -158,8 +163,7 @@ class Watch:
     ) -> None:
         """Note when each watch was last begun, and when a list is made that is not the first."""
         path, query = params.url.path, params.url.query
-        *before, plural = path.split("/")
-        if plural not in self._kinds or params.response.status != 200:
+        if path.rpartition("/")[2] not in self._kinds or params.response.status != 200:
             return
         if "watch" in query:
             self._requested[path] = time.monotonic()
@@ -167,8 +171,13 @@ class Watch:
             self._lists.add(path)
         elif "continue" not in query:
             assert self._home is not None
-            namespace = before[-1] if before[-2] == "namespaces" else None
-            self._home.call_soon_threadsafe(self._listed, self._kinds[plural], namespace)
+            kind, namespace = self._watched(path)
+            self._home.call_soon_threadsafe(self._listed, kind, namespace or None)
+
+    def _watched(self, path: str) -> tuple[str, str]:
+        """The kind and the namespace (empty for all) of a path such as /apis/GROUP/VERSION/namespaces/NAME/PLURAL."""
+        *before, plural = path.split("/")
+        return self._kinds[plural], before[-1] if before[-2] == "namespaces" else ""
 
 
 def settings() -> kopf.OperatorSettings:
