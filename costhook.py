@@ -304,7 +304,8 @@ async def _operate(settings: Settings, url: str, access: Access, health: Health 
         meanwhile.push_async_callback(db.close)
         if serving:
             reading_db = await meanwhile.enter_async_context(reader(settings, url))
-            await meanwhile.enter_async_context(_listening(settings, reading_db))
+            base = await meanwhile.enter_async_context(_listening(settings, reading_db))
+            typer.echo(f"API: {base}   Ctrl-C stops", err=True)
         await reconcile(db, options, stop)
 
 

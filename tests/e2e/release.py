@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +27,27 @@ class Release:
 
     def install(self, database_url: str, *values: str) -> None:
         """`helm install`, as the guide says."""
-        self.plane.kubectl("create", "namespace", self.namespace)
-        self.plane.kubectl("label", "namespace", self.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        self._make_namespace()
         url = f"--from-literal=url={database_url}"
         self.plane.kubectl("-n", self.namespace, "create", "secret", "generic", "costhook-database", url)
+        self._install("database.existingSecret=costhook-database", *values)
+
+    def install_beside(self, *values: str, flags: Sequence[str] = ()) -> None:
+        """As `install`, with another database, into a cluster that has the CRDs and the aggregated roles already."""
+        self._make_namespace()
+        self._install(
+            "crds.enabled=false", "rbac.aggregate=false", f"fullnameOverride={self.name}", *values, flags=flags
+        )
+
+    def _make_namespace(self) -> None:
+        self.plane.kubectl("create", "namespace", self.namespace)
+        self.plane.kubectl("label", "namespace", self.namespace, "pod-security.kubernetes.io/enforce=restricted")
+
+    def _install(self, *values: str, flags: Sequence[str] = ()) -> None:
         settings = [f"settings.{name}={value}" for name, value in SETTINGS.items()]
-        chosen = ["database.existingSecret=costhook-database", *settings, *values]
-        flags = [flag for value in chosen for flag in ("--set-string" if "settings." in value else "--set", value)]
-        self.plane.run("helm", "install", self.name, str(CHART), "-n", self.namespace, *flags)
+        chosen = [*settings, *values]
+        sets = [flag for value in chosen for flag in ("--set-string" if "settings." in value else "--set", value)]
+        self.plane.run("helm", "install", self.name, str(CHART), "-n", self.namespace, *sets, *flags)
 
     def pod_spec(self, kind: str, component: str) -> Mapping[str, Any]:
         """What the release's pods of a component are made from."""
@@ -53,9 +66,10 @@ class Release:
         container, kubeconfig = spec["containers"][0], self.kubeconfig(spec["serviceAccountName"])
         arguments = [_here(each) for each in container["args"]]
         environment = self._environment(container)
+        environment |= {"COSTHOOK_STATE": str(log.parent / "state")}
         if "COSTHOOK_KUBERNETES" in environment:
             environment["COSTHOOK_KUBERNETES"] = str(kubeconfig)
-        else:
+        if arguments[0] == "operate":
             arguments.append(f"--kubeconfig={kubeconfig}")
         return Process(*arguments, log=log, environment=environment)
 

@@ -27,7 +27,7 @@ KINDS: Final = kinds()
 TOLD_APART: Final = re.compile(r"!has\(self\.(\w+)\) \|\| self\.type == '\1'")
 """The rule by which a kind with types gives each a block of its own."""
 ONLY_HERE: Final = (("Provider", "focus", "timeZone"), ("Provider", "http"))
-"""Fields of which only the models can tell: no CEL knows which time zones there are, or reads JMESPath and templates."""
+"""Fields of which only the models can tell: CEL knows no time zones, and reads no JMESPath and no templates."""
 
 
 def types(kind: Kind) -> list[str | None]:
