@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -33,6 +34,7 @@ class Guard:
         self._policy = policy
         self._judged: set[object] = set()
         self._getaddrinfo = socket.getaddrinfo
+        self._mail_host = ""
 
     def stand(self) -> None:
         """Judge from now on, until the process ends."""
@@ -51,6 +53,10 @@ class Guard:
             self._check(lambda: self._connection(*args[:2]))
         elif event == "http.client.connect":
             self._check(lambda: self._web(*args[:3]))
+        elif event == "smtplib.connect":
+            self._mail_host = args[1]
+        elif event == "smtplib.send":
+            self._check(lambda: self._mail(*args[:2]))
         elif event in FORBIDDEN or (event == "open" and str(args[0]).startswith(PRIVATE)):
             self._check(lambda: self._never(event))
 
@@ -64,6 +70,11 @@ class Guard:
         scheme = "https" if connection.default_port == 443 else "http"
         shown = f"[{host}]" if ":" in host else host
         self._policy.check_url(web_address(f"{scheme}://{shown}:{port}"))
+
+    def _mail(self, session: Any, said: bytes) -> None:
+        """Passwords and mails in the clear are for the hosts that HTTP in the clear is for."""
+        if said[:4].upper() in (b"AUTH", b"MAIL") and not isinstance(session.sock, ssl.SSLSocket):
+            self._policy.check_url(web_address(f"http://{self._mail_host}"))
 
     def _never(self, event: str) -> None:
         raise EgressRefused(f"the URL leads to this machine, and not to a service ({event})")

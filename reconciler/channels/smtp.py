@@ -21,6 +21,8 @@ from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
 
 PATIENCE: Final = 30.0
 """Seconds for a whole delivery."""
+REACHED: Final = 8.0
+"""Seconds for one address, so that there is time for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ async def _connected(context: ChannelContext, server: Server) -> socket.socket:
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         made.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(made, (address, server.port))
+            async with asyncio.timeout(REACHED):
+                await asyncio.get_running_loop().sock_connect(made, (address, server.port))
         except OSError as error:
             made.close()
             fault = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPSConnection  # noqa: TID251 - what libraries hand to Python's audit
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,18 @@ def test_http_is_for_hosts_that_are_allowed() -> None:
     judge._hear("http.client.connect", (HTTPConnection("::1"), "::1", 80))
     with pytest.raises(EgressRefused, match="not encrypted"):
         judge._hear("http.client.connect", (HTTPConnection("example.com"), "example.com", 80))
+
+
+@pytest.mark.parametrize("said", [b"AUTH PLAIN AGEAYg==\r\n", b"mail FROM:<a@example.com>\r\n"])
+def test_mail_in_the_clear_is_for_hosts_that_are_allowed(said: bytes, tcp: socket.socket) -> None:
+    """A mail server is greeted as it likes; passwords and mails in the clear go to allowed hosts alone."""
+    judge, session = guard(), SimpleNamespace(sock=tcp)
+    judge._hear("smtplib.connect", (session, "mail.example.com", 25))
+    judge._hear("smtplib.send", (session, b"ehlo costhook\r\n"))
+    with pytest.raises(EgressRefused, match=r"mail\.example\.com is not encrypted"):
+        judge._hear("smtplib.send", (session, said))
+    judge._hear("smtplib.connect", (session, "gotify.internal", 25))
+    judge._hear("smtplib.send", (session, said))
 
 
 def test_a_private_address_is_reached_by_an_allowed_name_alone(tcp: socket.socket) -> None:
