@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from reconciler.connectors.call import web_address
 from reconciler.connectors.http import Refused, Taken, VendorClient
 from reconciler.connectors.refusal import ADVICE
 from reconciler.errors import NeedsPerson, ReconcilerError
@@ -33,7 +34,7 @@ async def post(http: VendorClient, title: str, url: str, content: bytes, headers
     except Refused as error:
         raise _refused(title, error) from None
     except ReconcilerError as error:
-        error.args = (f"{title}: {error}",)
+        error.args = (f"{title}: {http.clean(str(error))}",)
         raise
 
 
@@ -45,10 +46,13 @@ def dumped(document: Any) -> bytes:
 def hide_address(http: VendorClient, url: str) -> str:
     """`url`, whose path and query are a credential: whoever knows them may post. None of it is shown from now on."""
     url = url.strip()
+    http.hide(url)
     try:
+        web_address(url)  # whose error would show the URL
         parts = urlsplit(url)
-    except ValueError:
-        raise NeedsPerson("the URL in the Secret is none; copy it again, whole", reason="InvalidSecret") from None
+    except (NeedsPerson, ValueError):
+        said = "the URL in the Secret is none such as https://example.com/path; copy it again, whole"
+        raise NeedsPerson(said, reason="InvalidSecret") from None
     bare = url.partition("#")[0].partition("?")[0]
     telling = [part for part in parts.path.split("/") if re.search("[0-9A-Z]", part)]
     http.hide(url, bare, parts.path.strip("/"), parts.query, *telling, *(value for _, value in parse_qsl(parts.query)))

@@ -85,7 +85,7 @@ def facts(message: Message) -> list[Fact]:
         ("Limit", money(message.limit, message.currency) if message.limit is not None else None),
         ("Period", f"{period.start} to {period.end - timedelta(days=1)} (UTC)" if period else None),
         ("Complete through", str(message.complete_through) if message.complete_through else None),
-        ("Scope", message.scope_text or None),
+        ("Scope", message.scope_text.strip() or None),
         ("Severity", message.severity),
         ("Alert", f"{message.namespace}/{message.alert}, {message.on} {message.level}".strip()),
         ("Budget", message.budget),

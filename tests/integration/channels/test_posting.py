@@ -165,13 +165,36 @@ async def test_an_unreachable_receiver_is_for_later(way: Way) -> None:
     assert_silent(error)
 
 
-@pytest.mark.parametrize("address", ["http://10.0.0.1/x", "https://169.254.169.254/x", "file:///etc/passwd", "no url"])
+@pytest.mark.parametrize("address", ["http://10.0.0.1/x", "https://169.254.169.254/x", "https://2130706433/x"])
 async def test_addresses_are_judged_before_anything_is_sent(address: str) -> None:
     """A Secret's URL is no way into the network that the program runs in."""
     error = await refused("webhook", [FIRING], {"url": address})
 
     assert isinstance(error, NeedsPerson)
-    assert error.reason in ("EgressRefused", "InvalidSettings")
+    assert error.reason == "EgressRefused"
+
+
+@pytest.mark.parametrize("name", ["slack", "discord", "teams", "webhook"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"hooks.slack.com/services/{SECRET}",
+        f"/services/{SECRET}?sig={KEY}",
+        f"https://{'x' * 400}.example.com:99999/{SECRET}?sig={KEY}",
+        f"https://[::1/{SECRET}",
+        f"https:///{SECRET}",
+        f"https://user:{KEY}@hooks.example.com/{SECRET}",
+        f"ftp://hooks.example.com/{SECRET}",
+        f"https://hooks.example.com/{SECRET}\n{KEY}",
+    ],
+    ids=["no scheme", "no host", "no port", "no address", "no name", "a password", "another scheme", "two lines"],
+)
+async def test_a_url_that_is_none_is_not_repeated(name: str, url: str) -> None:
+    """A URL that was copied wrongly into the Secret needs a person, who is not shown it."""
+    error = await refused(name, [FIRING], {"url": url})
+
+    assert isinstance(error, NeedsPerson | RetryLater)
+    assert_silent(error)
 
 
 @pytest.mark.parametrize("name", ["slack", "discord", "teams", "webhook", "resend", "sendgrid", "mailgun"])
