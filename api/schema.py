@@ -12,6 +12,16 @@ from strawberry.types import ExecutionContext
 from api.graphql.charges import Charge, charges
 from api.graphql.connectors import Connector, connectors
 from api.graphql.costs import CostReport, costs
+from api.graphql.entries import (
+    AddCostResult,
+    CostEntry,
+    DeleteCostResult,
+    EditCostResult,
+    add_cost,
+    cost_entries,
+    delete_cost,
+    edit_cost,
+)
 from api.graphql.limits import Limits
 from api.graphql.mutations import CancelSyncResult, SyncProviderResult, cancel_sync, sync_provider
 from api.graphql.paging import Connection
@@ -36,6 +46,9 @@ class Query:
         "`asOf` asks what was believed at that moment.",
     )
     charges: Connection[Charge] = strawberry.field(resolver=charges, description="Single charges.")
+    cost_entries: Connection[CostEntry] = strawberry.field(
+        resolver=cost_entries, description="Figures that people entered for vendors without an API, newest month first."
+    )
     restatements: Connection[Restatement] = strawberry.field(
         resolver=restatements,
         description="What vendors changed after the fact, latest first, in windows that touch the period. With "
@@ -50,6 +63,14 @@ class Mutation:
     sync_provider: SyncProviderResult = strawberry.field(
         resolver=sync_provider, description="Ask for a sync now: as usual, or of the days of a period again."
     )
+    add_cost: AddCostResult = strawberry.field(
+        resolver=add_cost, description="Enter what a month cost at a vendor without an API; below 0 for a credit."
+    )
+    edit_cost: EditCostResult = strawberry.field(
+        resolver=edit_cost,
+        description="Change a figure that was entered. What is absent stays; a note of null goes away.",
+    )
+    delete_cost: DeleteCostResult = strawberry.field(resolver=delete_cost, description="Take a figure back.")
     cancel_sync: CancelSyncResult = strawberry.field(resolver=cancel_sync, description="Ask a running sync to stop.")
 
 

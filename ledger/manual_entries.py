@@ -45,12 +45,19 @@ _DELETE: Final = text(f"delete from manual_entry where {_KEYED}")
 _OF_PROVIDER: Final = text(f"""
     select {_COLUMNS} from manual_entry where namespace = :namespace and provider = :provider order by month, service
 """)
+_CHOSEN: Final = """
+    (cast(:namespace as text) is null or namespace = :namespace)
+        and (cast(:provider as text) is null or provider = :provider)
+"""
 _LIST: Final = text(f"""
     select {_COLUMNS} from manual_entry
-    where (cast(:namespace as text) is null or namespace = :namespace)
-        and (cast(:provider as text) is null or provider = :provider)
+    where {_CHOSEN} and (
+        cast(:after_month as date) is null or month < :after_month
+        or (month = :after_month and (namespace, provider, service) > (:after_ns, :after_provider, :after_service))
+    )
     order by month desc, namespace, provider, service limit :most
 """)
+_COUNT: Final = text(f"select count(*) from manual_entry where {_CHOSEN}")
 
 
 class AlreadyEntered(InvalidQuestion):
@@ -107,11 +114,32 @@ async def of_provider(db: WriterDB, namespace: str, provider: str) -> Sequence[E
 
 
 async def listed(
-    connection: Connection, namespace: str | None = None, provider: str | None = None, most: int = MOST
+    connection: Connection,
+    namespace: str | None = None,
+    provider: str | None = None,
+    most: int = MOST,
+    after: Key | None = None,
 ) -> Sequence[Entry]:
-    """The entries that the connection may see, newest month first."""
-    rows = await connection.execute(_LIST, {"namespace": namespace, "provider": provider, "most": most})
-    return [_entry(row) for row in rows]
+    """The entries that the connection may see, newest month first; those behind `after`, if there is one."""
+    place = {
+        "after_month": after and after.month,
+        "after_ns": after and after.namespace,
+        "after_provider": after and after.provider,
+        "after_service": after and after.service,
+    }
+    values = {"namespace": namespace, "provider": provider, "most": most, **place}
+    return [_entry(row) for row in await connection.execute(_LIST, values)]
+
+
+async def count(connection: Connection, namespace: str | None = None, provider: str | None = None) -> int:
+    """How many entries there are in all."""
+    found = await connection.execute(_COUNT, {"namespace": namespace, "provider": provider})
+    return int(found.scalar_one())
+
+
+async def find(connection: Connection, key: Key) -> Entry:
+    """The entry of that key. Raises NotFound."""
+    return await _found(connection, key)
 
 
 def said(key: Key) -> str:

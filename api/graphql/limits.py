@@ -40,7 +40,7 @@ MAX_DIGITS: Final = 40
 MAX_COST: Final = 10_000
 """One per field, times the rows of the pages it lies in; reports and introspection cost extra."""
 
-PAGES: Final[Mapping[str, int]] = {"charges": 50, "providers": 50, "restatements": 50, "syncRuns": 50}
+PAGES: Final[Mapping[str, int]] = dict.fromkeys(("charges", "costEntries", "providers", "restatements", "syncRuns"), 50)
 """Fields that give pages, and the rows of one where `first` is not given."""
 EXTRA: Final[Mapping[str, int]] = {"costs": 200, "__schema": 1_000, "__type": 100, "totalCount": 50}
 

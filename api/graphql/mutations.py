@@ -57,14 +57,14 @@ CancelSyncResult = Annotated[CancelRequested | NotFoundProblem | StateProblem, s
 async def sync_provider(
     info: Resolving, *, namespace: str, name: str, period: Period | None = None
 ) -> SyncProviderResult:
-    context = _allowed(info)
+    context = allowed(info)
     days = None if period is None else period.meant()
     namespace, name = text(namespace, "namespace"), text(name, "name")
     _check(context, namespace)
     async with context.ledger() as connection:
         suspended = await requests.is_suspended(connection, namespace, name)
         if suspended is None:
-            return _not_found("There is no such provider.", "name")
+            return not_found("There is no such provider.", "name")
         if suspended:
             return StateProblem(code="SUSPENDED", message="It is suspended; set suspend: false first.", field="name")
         wish = Request(None, None) if days is None else Request(days.first, days.after_last)
@@ -75,15 +75,15 @@ async def sync_provider(
 
 
 async def cancel_sync(info: Resolving, *, id: strawberry.ID) -> CancelSyncResult:  # noqa: A002  # the schema's word
-    context = _allowed(info)
+    context = allowed(info)
     try:
         number, namespace = read_cursor(str(id), "SyncRun", (int, str)) or (0, "")
     except PublicError:
-        return _not_found("There is no such run.", "id")
+        return not_found("There is no such run.", "id")
     async with context.ledger() as connection:
         run = await runs.sync_run(connection, namespace, number)
         if run is None:
-            return _not_found("There is no such run.", "id")
+            return not_found("There is no such run.", "id")
         _check(context, namespace)
         if not await requests.put_cancel(connection, namespace, number):
             return StateProblem(code="NOT_RUNNING", message="The run has ended already.", field="id")
@@ -93,7 +93,8 @@ async def cancel_sync(info: Resolving, *, id: strawberry.ID) -> CancelSyncResult
     return CancelRequested(sync_run=run_of(changed))
 
 
-def _allowed(info: Resolving) -> Context:
+def allowed(info: Resolving) -> Context:
+    """The request, of a caller who may change things. Raises PublicError."""
     if not info.context.principal.may("sync"):
         raise PublicError(Code.FORBIDDEN, "This takes the scope sync.")
     return info.context
@@ -105,7 +106,8 @@ def _check(context: Context, namespace: str) -> None:
         raise PublicError(Code.FORBIDDEN, "You may see this namespace, and not ask for syncs in it.")
 
 
-def _not_found(message: str, field: str) -> NotFoundProblem:
+def not_found(message: str, field: str) -> NotFoundProblem:
+    """The answer where there is nothing of that name."""
     return NotFoundProblem(code="NOT_FOUND", message=message, field=field)
 
 

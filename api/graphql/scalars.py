@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,6 +15,11 @@ from strawberry.types.scalar import ScalarDefinition
 
 from ledger.money import plain
 
+MAX_WRITTEN: Final = 130
+"""Characters of a decimal: more digits than any amount has."""
+
+_PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+
 BigInt = NewType("BigInt", int)
 Document = NewType("Document", object)
 
@@ -22,6 +28,13 @@ def _decimal(value: object) -> str:
     if not isinstance(value, Decimal):
         raise TypeError(f"a {type(value).__name__} is no Decimal")
     return plain(value)
+
+
+def parse_decimal(value: object) -> Decimal:
+    """An exact decimal, from text in plain notation alone: a JSON number may have been a float. Raises GraphQLError."""
+    if isinstance(value, str) and len(value) <= MAX_WRITTEN and _PLAIN.fullmatch(value):
+        return Decimal(value)
+    raise GraphQLError('This is not an exact decimal as text, such as "12.34".')
 
 
 def _moment(value: object) -> str:
@@ -67,7 +80,7 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         name="Decimal",
         description="Exact decimal in plain notation, as a string.",
         serialize=_decimal,
-        parse_value=_refuse,
+        parse_value=parse_decimal,
     ),
     date: strawberry.scalar(
         name="Date", description="UTC calendar day.", serialize=date.isoformat, parse_value=parse_day

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +14,11 @@ import pytest
 
 from api.app import create_app
 from api.server import listening
-from ledger import runs, tokens
+from ledger import accounts, manual_entries, runs, tokens
+from ledger.accounts import Account
 from ledger.database import ReaderDB, WriterDB
+from ledger.entry import Key, figure
+from ledger.manual_entries import Hand
 from tests.integration.api.conftest import NOW, Asker, settings
 from tests.integration.api.test_charges import PAGE
 from tests.integration.api.test_costs import REPORT
@@ -66,6 +69,10 @@ async def team(writer: WriterDB, http: httpx.AsyncClient, amount: str) -> Team:
     await desk.sync(days(0, 5), [charge(0, "old", amount), charge(1, "b", amount)])
     await desk.sync(days(0, 5), [charge(0, "new", amount), charge(1, "b", amount)], at=READ_AT + timedelta(hours=1))
     await runs.start(writer, desk.namespace, desk.name, "Schedule", READ_AT)
+    await accounts.register(writer, Account(desk.namespace, "groq", "Provider", "manual"), READ_AT)
+    key = Key(namespace=desk.namespace, provider="groq", month=date(2026, 9, 1))
+    async with writer.transaction() as connection:
+        await manual_entries.add(connection, key, figure(amount, "USD", None), Hand("me", "local", READ_AT))
     scopes = ["read", "sync", "export", "metrics"]
     return Team(desk, await tokens.create(writer, "t", scopes, [desk.namespace], NOW), http)
 
@@ -86,7 +93,7 @@ async def test_lists_and_sums_hold_the_own_alone(teams: tuple[Team, Team]) -> No
         assert report["costs"]["totals"][0]["total"] == "2"
         page = await a.data(PAGE, period=PERIOD, first=10, asOf=at)
         assert page["charges"]["totalCount"] == 2
-    for field in ("restatements(arriving: true)", "syncRuns", "providers"):
+    for field in ("restatements(arriving: true)", "syncRuns", "providers", "costEntries"):
         listed = (await a.data(f"{{ {field} {{ totalCount edges {{ node {{ namespace }} }} }} }}")).popitem()[1]
         assert {edge["node"]["namespace"] for edge in listed["edges"]} == {a.namespace}
         assert listed["totalCount"] == len(listed["edges"])
@@ -125,6 +132,17 @@ async def test_naming_the_other_team_is_like_naming_nobody(teams: tuple[Team, Te
                 "{ code message field } } }"
             ),
             {},
+        ),
+        ("query ($ns: String!) { costEntries(namespace: $ns) { totalCount edges { node { month } } } }", {}),
+        *(
+            (
+                (
+                    f'mutation ($ns: String!) {{ {name}(namespace: $ns, provider: "groq", month: "2026-09"{more}) '
+                    "{ __typename ... on Problem { code message field } } }"
+                ),
+                {},
+            )
+            for name, more in (("addCost", ', amount: "1"'), ("editCost", ', amount: "1"'), ("deleteCost", ""))
         ),
     ]
     for query, variables in queries:
