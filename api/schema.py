@@ -23,6 +23,7 @@ from api.graphql.entries import (
     edit_cost,
 )
 from api.graphql.limits import Limits
+from api.graphql.models import ModelReport, models
 from api.graphql.mutations import CancelSyncResult, SyncProviderResult, cancel_sync, sync_provider
 from api.graphql.paging import Connection
 from api.graphql.providers import Provider, provider, providers
@@ -44,6 +45,11 @@ class Query:
         resolver=costs,
         description="Sums over a period, as columns. Of each currency, the `top` largest series are shown one by one. "
         "`asOf` asks what was believed at that moment.",
+    )
+    models: ModelReport = strawberry.field(
+        resolver=models,
+        description="Tokens, cost per 1,000 tokens, cache hits and cost by model across vendors, and with `whatIf` the "
+        "same usage at other prices. Charges without a model are left out.",
     )
     charges: Connection[Charge] = strawberry.field(resolver=charges, description="Single charges.")
     cost_entries: Connection[CostEntry] = strawberry.field(

@@ -42,7 +42,7 @@ MAX_COST: Final = 10_000
 
 PAGES: Final[Mapping[str, int]] = dict.fromkeys(("charges", "costEntries", "providers", "restatements", "syncRuns"), 50)
 """Fields that give pages, and the rows of one where `first` is not given."""
-EXTRA: Final[Mapping[str, int]] = {"costs": 200, "__schema": 1_000, "__type": 100, "totalCount": 50}
+EXTRA: Final[Mapping[str, int]] = {"costs": 200, "models": 200, "__schema": 1_000, "__type": 100, "totalCount": 50}
 
 
 @dataclass(frozen=True, slots=True)

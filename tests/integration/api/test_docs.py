@@ -29,14 +29,24 @@ EXAMPLE = re.compile(r"^```graphql\n(.*?)^```\n\n```json\n(.*?)^```", re.MULTILI
 
 
 class Line(NamedTuple):
-    """A line of the bill in the page's story: what one model costs a day."""
+    """A line of the bill in the page's story: what one model costs a day, and how many tokens of a type it is for."""
 
     provider: str
     model: str
     amount: str
     team: str = "search"
+    token_type: str | None = None
+    tokens: int | None = None
 
 
+SEPTEMBER = (
+    Line("openai", "gpt-5.2", "8.75", "search", "input", 5_000_000),
+    Line("openai", "gpt-5.2", "0.875", "search", "cached_input", 5_000_000),
+    Line("openai", "gpt-5.2", "14", "search", "output", 1_000_000),
+    Line("anthropic", "claude-opus-5", "10", "search", "input", 2_000_000),
+    Line("anthropic", "claude-opus-5", "3", "search", "cached_input", 6_000_000),
+    Line("anthropic", "claude-opus-5", "12.5", "search", "output", 500_000),
+)
 OCTOBER = (
     Line("openai", "gpt-5.2", "40.10"),
     Line("openai", "gpt-5.2-mini", "3.25"),
@@ -66,6 +76,9 @@ def _charge(day: date, line: Line) -> Charge:
         f"{title} API",
         title,
         x_model=line.model,
+        x_token_type=line.token_type,
+        consumed_quantity=None if line.tokens is None else Decimal(line.tokens),
+        consumed_unit=None if line.tokens is None else "Tokens",
         tags={"team": line.team},
     )
 
@@ -73,11 +86,16 @@ def _charge(day: date, line: Line) -> Charge:
 @pytest.fixture
 async def page(reader: ReaderDB, writer: WriterDB, namespace: str) -> AsyncIterator[Asker]:
     """The API that the page tells of: two vendors, and a restatement of the last October day on 3 November."""
-    october, november, today = date(2026, 10, 1), date(2026, 11, 1), date(2026, 11, 21)
+    september, october, november, today = date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 1), date(2026, 11, 21)
     for provider in ("openai", "anthropic"):
         account = Account(namespace, provider, "Provider", provider, {"environment": "production"})
         await accounts.register(writer, account, TODAY)
         desk = Desk(writer, namespace, provider)
+        await desk.sync(
+            Span.of_days(september, october),
+            told(september, october, SEPTEMBER, provider),
+            at=datetime(2026, 10, 9, tzinfo=UTC),
+        )
         before = told(october, november, OCTOBER, provider)
         at = datetime(2026, 11, 2, 6, tzinfo=UTC)
         await desk.sync(Span.of_days(october, november), before, at=at - timedelta(hours=20))
