@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,9 +115,14 @@ class Bench:
         return perf_counter() - begun
 
     def until_reason(self, reason: str, count: int) -> None:
-        waiting = threading.Event()
-        while self._with_reason(reason) < count:
-            waiting.wait(0.2)
+        """Watch until so many Providers are Ready, or not, for this reason; to list them all would be half the load."""
+        found: set[str] = set()
+        while len(found) < count:
+            with self._http.stream("GET", PATH, params={"watch": "true", "resourceVersion": "0"}) as events:
+                for line in events.iter_lines():
+                    found |= {name for name, said in _reasons(json.loads(line)["object"]) if said == reason}
+                    if len(found) >= count:
+                        return
 
     def baseline(self, count: int) -> float:
         """The same with kopf alone: every Provider is seen, and one status written by the same client."""
@@ -168,11 +173,6 @@ class Bench:
         answer = self._http.post(PATH, content=json.dumps({**body, "spec": spec}), headers=JSON)
         answer.raise_for_status()
 
-    def _with_reason(self, reason: str) -> int:
-        found = self._http.get(PATH, params={"resourceVersion": "0"}).json()["items"]
-        said = (condition for each in found for condition in each.get("status", {}).get("conditions", ()))
-        return sum(1 for condition in said if condition["type"] == "Ready" and condition["reason"] == reason)
-
     def _calls(self) -> int:
         """Requests about our kinds that the API server has answered; none of them is this benchmark's own meanwhile."""
         counted = re.compile(r'^apiserver_request_total\{.*group="costhook\.io".*\} (\d+)', re.MULTILINE)
@@ -180,6 +180,13 @@ class Bench:
 
 
 JSON: Final = {"Content-Type": "application/json"}
+
+
+def _reasons(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The name of a Provider with the reason that its condition Ready gives."""
+    for condition in found.get("status", {}).get("conditions", ()):
+        if condition["type"] == "Ready":
+            yield found["metadata"]["name"], condition["reason"]
 
 
 def _megabytes(process: int) -> float:
