@@ -31,16 +31,19 @@ UNPAID: Final = frozenset({"FREE", "TRIAL"})
 def used(each: Used, day: Span, names: Mapping[str, str], workspace: str, tariff: Tariff) -> Charge:
     """What a service used of one measure on a day, at its price."""
     sku, unit, text = SKUS[each.measurement]
-    project, service = each.tags.project_id, each.tags.service_id
+    project, service, environment = each.tags.project_id, each.tags.service_id, each.tags.environment_id
+    extra = {"x_environment_id": environment, "x_environment": names.get(environment or "")}
     charge = blank(day, workspace)._replace(
         charge_description=text,
         sub_account_id=project,
         sub_account_name=names.get(project or ""),
         resource_id=service,
         resource_name=names.get(service or ""),
+        region_id=each.tags.region,
         sku_id=sku,
         consumed_quantity=each.value,
         consumed_unit=unit,
+        extra={name: text for name, text in extra.items() if text},
     )
     return tariff.priced(charge, hours_per_month=HOURS_PER_MONTH)
 

@@ -77,7 +77,7 @@ class Railway(Connector[RailwaySettings]):
         type="railway",
         title="Railway",
         origin="estimate",
-        gives="Usage at list prices per day, project, service and resource, the plan's fee and what it includes.",
+        gives="Usage at list prices per day, project, service and environment, the plan's fee and what it includes.",
         grain="Day",
         reach=REACH,
         settling=timedelta(days=1),

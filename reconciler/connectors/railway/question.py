@@ -1,4 +1,7 @@
-"""What Railway's GraphQL API is asked, as its official command line asks it (github.com/railwayapp/cli, usage.rs)."""
+"""What Railway's GraphQL API is asked, much as its official command line asks it.
+
+Source: github.com/railwayapp/cli, usage.rs and the schema beside it.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,16 @@ query Invoices($workspace: String!) {
 NAMES: Final = """
 query Names($workspace: String!) {
   projects(first: 5000, includeDeleted: true, workspaceId: $workspace) {
-    edges { node { id name services { edges { node { id name } } } } }
+    edges {
+      node { id name services { edges { node { id name } } } environments { edges { node { id name } } } }
+    }
   }
 }"""
 DAY: Final = """
   day{0}: usage(
-    workspaceId: $workspace, measurements: $measures, groupBy: [PROJECT_ID, SERVICE_ID],
+    workspaceId: $workspace, measurements: $measures, groupBy: [PROJECT_ID, SERVICE_ID, ENVIRONMENT_ID, REGION],
     startDate: $start{0}, endDate: $end{0}, includeDeleted: true
-  ) {{ measurement value tags {{ projectId serviceId }} }}"""
+  ) {{ measurement value tags {{ projectId serviceId environmentId region }} }}"""
 
 
 def usage(workspace: str, days: Sequence[Span]) -> tuple[str, dict[str, Any]]:

@@ -82,6 +82,8 @@ class Tags(Answer):
 
     project_id: Text = Field(default=None, alias="projectId")
     service_id: Text = Field(default=None, alias="serviceId")
+    environment_id: Text = Field(default=None, alias="environmentId")
+    region: Text = None
 
 
 class Used(Answer):
@@ -98,23 +100,28 @@ class Days(Answer):
     days: dict[str, Sequence[Used]]
 
 
-class Service(Answer):
+class Named(Answer):
     id: str
     name: Text = None
 
 
-class ServiceEdge(Answer):
-    node: Service
+class Edge(Answer):
+    node: Named
 
 
-class ServiceEdges(Answer):
-    edges: Sequence[ServiceEdge] = ()
+class Edges(Answer):
+    edges: Sequence[Edge] = ()
 
 
-class Project(Answer):
-    id: str
-    name: Text = None
-    services: ServiceEdges | None = None
+class Project(Named):
+    services: Edges | None = None
+    environments: Edges | None = None
+
+    def everything(self) -> Iterator[Named]:
+        """The project, its services and its environments."""
+        yield self
+        for edges in (self.services, self.environments):
+            yield from (edge.node for edge in (edges.edges if edges else ()))
 
 
 class ProjectEdge(Answer):
@@ -126,14 +133,10 @@ class ProjectEdges(Answer):
 
 
 class NamesAnswer(Answer):
-    """Names of projects and services, deleted ones among them where they still have one."""
+    """Names of projects, services and environments, deleted ones among them where they still have one."""
 
     projects: ProjectEdges
 
     def names(self) -> Iterator[tuple[str, str]]:
-        for project in (edge.node for edge in self.projects.edges):
-            if project.name:
-                yield project.id, project.name
-            for service in (edge.node for edge in (project.services or ServiceEdges()).edges):
-                if service.name:
-                    yield service.id, service.name
+        for edge in self.projects.edges:
+            yield from ((each.id, each.name) for each in edge.node.everything() if each.name)

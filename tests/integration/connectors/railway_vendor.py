@@ -8,12 +8,49 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
+from graphql import build_schema, parse, validate
+
 from reconciler.connectors.scripted import Reply, Request, ScriptedServer
 
 KEY: Final = "01234567-89ab-cdef-0123-456789abcdef"
 WORKSPACE: Final = "11111111-2222-3333-4444-555555555555"
 PATH: Final = "/graphql/v2"
 DAY: Final = timedelta(days=1)
+
+
+SCHEMA: Final = build_schema("""
+scalar DateTime
+enum MetricMeasurement { CPU_USAGE MEMORY_USAGE_GB DISK_USAGE_GB BACKUP_USAGE_GB NETWORK_TX_GB NETWORK_RX_GB }
+enum MetricTag { PROJECT_ID SERVICE_ID ENVIRONMENT_ID REGION VOLUME_ID HOST_TYPE }
+enum Plan { FREE HOBBY PRO }
+type MetricTags { projectId: String serviceId: String environmentId: String region: String volumeId: String }
+type AggregatedUsage { measurement: MetricMeasurement! value: Float! tags: MetricTags! }
+type BillingPeriod { start: DateTime! end: DateTime! }
+type CustomerInvoice {
+  invoiceId: String! status: String total: Int! amountDue: Float! amountPaid: Float!
+  periodStart: String! periodEnd: String!
+}
+type Customer { id: ID! currentUsage: Float! billingPeriod: BillingPeriod! invoices: [CustomerInvoice!]! }
+type Workspace { id: ID! name: String! plan: Plan! customer: Customer! }
+type Service { id: ID! name: String! deletedAt: DateTime }
+type ServiceEdge { node: Service! }
+type Services { edges: [ServiceEdge!]! }
+type Environment { id: ID! name: String! deletedAt: DateTime }
+type EnvironmentEdge { node: Environment! }
+type Environments { edges: [EnvironmentEdge!]! }
+type Project { id: ID! name: String! deletedAt: DateTime services: Services! environments: Environments! }
+type ProjectEdge { node: Project! }
+type Projects { edges: [ProjectEdge!]! }
+type Query {
+  workspace(workspaceId: String!): Workspace!
+  projects(first: Int, includeDeleted: Boolean, workspaceId: String): Projects!
+  usage(
+    workspaceId: String projectId: String measurements: [MetricMeasurement!]! groupBy: [MetricTag!]
+    startDate: DateTime endDate: DateTime includeDeleted: Boolean
+  ): [AggregatedUsage!]!
+}
+""")
+"""The part of Railway's schema, as it is published with its command line, that is asked about."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +87,7 @@ class Vendor:
     )
     invoices: Sequence[Mapping[str, Any]] = ()
     instead: Mapping[str, Any] = field(default_factory=dict)
-    names: Mapping[str, str | None] = field(default_factory=lambda: {"one": "Shop", "web": "api"})
+    names: Mapping[str, str | None] = field(default_factory=lambda: {"one": "Shop", "web": "api", "env": "production"})
     asked: list[Any] = field(default_factory=list)
 
     def open(self, server: ScriptedServer) -> None:
@@ -64,6 +101,9 @@ class Vendor:
             return errors("Not Authorized")
         if asked["variables"]["workspace"] != WORKSPACE:
             return errors("Not Authorized")
+        faults = validate(SCHEMA, parse(asked["query"]))
+        if faults:
+            return Reply.json({"errors": [{"message": str(fault)} for fault in faults]}, 400)
         headers = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "999", "X-RateLimit-Reset": "2026-03-20"}
         return Reply.json({"data": self._data(asked)}, headers=headers)
 
@@ -80,7 +120,7 @@ class Vendor:
             case "Names":
                 return {"projects": {"edges": [{"node": self._project()}]}}
         days = re.findall(r"day(\d+): usage\(", asked["query"])
-        assert "groupBy: [PROJECT_ID, SERVICE_ID]" in asked["query"]
+        assert "groupBy: [PROJECT_ID, SERVICE_ID, ENVIRONMENT_ID, REGION]" in asked["query"]
         assert "includeDeleted: true" in asked["query"]
         return {f"day{number}": self._between(asked["variables"], number) for number in days}
 
@@ -91,15 +131,22 @@ class Vendor:
             {
                 "measurement": each.measure,
                 "value": each.value,
-                "tags": {"projectId": each.project, "serviceId": each.service},
+                "tags": {
+                    "projectId": each.project,
+                    "serviceId": each.service,
+                    "environmentId": "env",
+                    "region": "us-west2",
+                },
             }
             for each in self.used
             if start <= f"{each.day}T00:00:00.000Z" < end and each.measure in variables["measures"]
         ]
 
     def _project(self) -> Mapping[str, Any]:
-        services = [{"node": {"id": key, "name": name}} for key, name in self.names.items() if key != "one"]
-        return {"id": "one", "name": self.names.get("one"), "services": {"edges": services}}
+        nodes = {key: {"node": {"id": key, "name": name}} for key, name in self.names.items() if key != "one"}
+        environments = {"edges": [nodes.pop("env")] if "env" in nodes else []}
+        services = {"edges": list(nodes.values())}
+        return {"id": "one", "name": self.names.get("one"), "services": services, "environments": environments}
 
 
 def errors(message: str) -> Reply:
