@@ -49,7 +49,9 @@ def resolved(**fields: Any) -> Message:
     return message(what="resolved", key="0192f0c1-bbbb", ends_at=NOW + timedelta(hours=3), **fields)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6000)
+PARTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TEXTS = PARTS | st.builds(str.__mul__, PARTS, st.sampled_from([1, 40, 1000]))
+"""Of any script, and now and then far longer than any limit."""
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?", fullmatch=True)
 AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=12)
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
@@ -84,4 +86,4 @@ ANY: st.SearchStrategy[Message] = st.builds(
 )
 """Whatever a message may hold: markup, other scripts, line breaks, far too much of it."""
 
-SEVERAL = st.lists(ANY, min_size=1, max_size=8)
+SEVERAL = st.lists(ANY, min_size=1, max_size=4)
