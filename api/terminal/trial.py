@@ -51,7 +51,8 @@ class Transcript:
             self._line(f"{mark}   {line}")
 
     def _line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+        self._console.print(Text(printable, style=style), soft_wrap=True)
 
 
 def shortened(body: str) -> str:

@@ -71,6 +71,7 @@ def attempt(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.chdir(tmp_path)
     server = ScriptedServer()
     server.route("GET", "/costs", costs)
+    server.route("GET", "/escape", lambda _: Reply(status=403, body=b"\x1b[2Jno"))
     with serving(server) as url:
         file = tmp_path / "acme.yaml"
         file.write_text(MANIFEST.replace("ADDRESS", url))
@@ -107,6 +108,17 @@ def test_json_holds_every_charge(attempt: Call) -> None:
     assert said["charges"][0]["billedCost"] == "0.10000000000000000001"
     assert "GET http://127.0.0.1:" in answer.err
     assert KEY not in answer.out + answer.err
+
+
+def test_what_a_vendor_says_cannot_steer_the_terminal(attempt: Call, tmp_path: Path) -> None:
+    """Control characters in an answer are shown as such, not obeyed."""
+    file = tmp_path / "acme.yaml"
+    file.write_text(file.read_text().replace("/costs", "/escape"))
+    answer = attempt("--from", "2026-03-02", "--to", "2026-03-03")
+
+    assert answer.code == 1
+    assert "\x1b" not in answer.out
+    assert "\N{REPLACEMENT CHARACTER}[2J" in answer.out
 
 
 def test_a_refusal_is_shown(attempt: Call, tmp_path: Path) -> None:
