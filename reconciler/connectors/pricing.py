@@ -26,6 +26,7 @@ from reconciler.connectors.base import Settings
 from reconciler.errors import NeedsPerson
 
 AMOUNT: Final = r"^-?[0-9]{1,15}([.][0-9]{1,12})?$"
+PRICE: Final = r"^[0-9]{1,15}([.][0-9]{1,12})?$"
 QUANTITY: Final = r"^[1-9][0-9]{0,14}$"
 CURRENCY: Final = "^[A-Z]{3}$"
 BY_SKU: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["sku"]}
@@ -38,7 +39,7 @@ class Item(Settings):
     sku: Text = Field(description="The SKU, as the connector's guide names it.")
     unit: Text = Field(description="The unit that is counted, such as Tokens, Emails or GB-Hours.")
     per: str = Field(default="1", description="How many units the amount is for, as text.", pattern=QUANTITY)
-    amount: str = Field(description='What they cost, as text, such as "0.40".', max_length=29, pattern=AMOUNT)
+    amount: str = Field(description='What they cost, as text, such as "0.40".', max_length=29, pattern=PRICE)
     currency: str = Field(description="ISO 4217 code of the amount.", max_length=3, pattern=CURRENCY)
 
     def price(self) -> Price:

@@ -10,15 +10,20 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.app import create_app
+from api.server import listening
+from ledger import tokens
 from ledger.charge import Charge
-from ledger.database import WriterDB
+from ledger.database import ReaderDB, WriterDB
 from ledger.modelprices import shipped_models
 from ledger.window import DAY
-from tests.integration.api.conftest import Asker
+from tests.integration.api.conftest import NOW, Asker
+from tests.integration.api.conftest import settings as served
 from tests.integration.api.oracle import Owned, matches
 from tests.integration.api.questions import FIRST, MOMENTS, PROVIDERS, Books, keep
 from tests.integration.ledger.conftest import Desk, days
@@ -260,14 +265,20 @@ async def test_top_cuts_rows_and_not_totals(asker: Asker, writer: WriterDB, name
     assert [row["cost"] for row in answer["totals"]] == ["6", "6"]
 
 
-async def test_other_teams_models_are_not_seen(asker: Asker, writer: WriterDB, namespace: str) -> None:
-    """A filter by namespace shows that namespace's usage alone, and completeness names its providers."""
-    question = await told(writer, namespace, used("m1", "input", 10, "1"))
-    answer = (await asker.ask(REPORT, **question))["models"]
-    nothing = (await asker.ask(REPORT, **{**question, "filter": {"namespaces": ["no-such-team"]}}))["models"]
+async def test_other_teams_models_are_not_seen(reader: ReaderDB, writer: WriterDB, namespace: str) -> None:
+    """A token sees what the models of its own team did, whatever it asks for."""
+    other = f"{namespace}-other"
+    await told(writer, namespace, used("m1", "input", 10, "1"))
+    await told(writer, other, used("m2", "input", 20, "2"))
+    headers = {"authorization": f"Bearer {await tokens.create(writer, 't', ['read'], [namespace], NOW)}"}
+    app = create_app(served(authentication=True), reader)
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:
+        own = (await Asker(http).ask(REPORT, period=PERIOD))["models"]
+        others = (await Asker(http).ask(REPORT, period=PERIOD, filter={"namespaces": [other]}))["models"]
 
-    assert [part["provider"] for part in answer["completeness"]] == ["vendor"]
-    assert (nothing["usage"], nothing["totals"], nothing["completeness"]) == ([], [], [])
+    assert [(row["model"], row["cost"]) for row in (*own["usage"], *own["totals"])] == [("m1", "1"), (None, "1")]
+    assert [part["provider"] for part in own["completeness"]] == ["vendor"]
+    assert (others["usage"], others["totals"], others["completeness"]) == ([], [], [])
 
 
 @pytest.mark.parametrize(

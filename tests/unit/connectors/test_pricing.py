@@ -115,6 +115,7 @@ def test_months_are_as_long_as_the_vendor_says() -> None:
         ({"prices": {"asOf": "2026-02-28", "items": []}}, "prices.items"),
         ({"prices": {"asOf": "2026-02-28", "items": [ITEM, ITEM]}}, "prices.items"),
         ({"prices": {"asOf": "2026-02-28", "items": [{**ITEM, "amount": 0.9}]}}, "prices.items.0.amount"),
+        ({"prices": {"asOf": "2026-02-28", "items": [{**ITEM, "amount": "-0.9"}]}}, "prices.items.0.amount"),
         ({"prices": {"asOf": "2026-02-28", "items": [{**ITEM, "per": "0"}]}}, "prices.items.0.per"),
         ({"plan": {"name": "Pro", "amount": "20", "currency": "dollars"}}, "plan.currency"),
     ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from ledger.pricelist import InvalidPriceList, Price, PriceList, parsed, shipped
 from ledger.units import NoConversion
 
 DAY = date(2026, 3, 2)
+PAGE = Path(__file__).parents[3] / "docs/price-lists.md"
 FILES = {file.name.removesuffix(".json") for file in (files("ledger") / "prices").iterdir()}
 SHIPPED = sorted(FILES - {"models"})  # of which test_modelprices tells
 AMOUNTS = st.decimals(0, 10**6, allow_nan=False, places=10)
@@ -102,6 +105,14 @@ def test_what_ships_is_sound_dated_and_sourced(vendor: str) -> None:
     assert date(2026, 1, 1) <= listed.as_of <= date(2026, 11, 22)
     assert listed.prices
     assert all(price.amount > 0 for price in listed.prices)
+
+
+def test_every_list_is_told_with_its_date_and_source() -> None:
+    """The page on price lists has a row for each list that ships, with the day and the page of its figures."""
+    tables = {name: json.loads((files("ledger") / "prices" / f"{name}.json").read_text()) for name in FILES}
+
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted((name, table["asOf"], table["source"]) for name, table in tables.items())
 
 
 def test_no_list_ships_for_others() -> None:
