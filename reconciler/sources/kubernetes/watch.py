@@ -10,8 +10,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any, Final
 
 import aiohttp
@@ -29,6 +30,16 @@ STALE_SECONDS: Final = SERVER_SECONDS + INACTIVE_SECONDS + 60
 LOGIN_SECONDS: Final = 2.0
 """Time between two logins, so that a refused credential does not make a storm."""
 STOP_SECONDS: Final = 8.0
+BEAT_SECONDS: Final = 5.0
+"""A loop that takes longer to answer is stuck."""
+
+
+class Patience:
+    """Seconds between tries of a request that the API server does not answer well: kopf would end after a minute."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0, 4.0, 8.0), repeat(15.0))
+
 
 Hear = Callable[[str | None, str, Object], None]
 """Told the type of an event (None while listing), the kind, and the object."""
@@ -47,7 +58,8 @@ class Watch:
         self._streams = len(plurals) * max(1, len(access.namespaces))
         self._hear, self._listed = hear, listed
         self._secrets = False
-        self._stop = threading.Event()
+        self._stopping = False
+        self._stop: asyncio.Event | None = None
         self._requested: dict[str, float] = {}
         self._lists: set[str] = set()
         self._last_login = float("-inf")
@@ -66,7 +78,10 @@ class Watch:
 
     async def stop(self) -> None:
         """End, within STOP_SECONDS; what kopf ended with was for the future of `start` to tell."""
-        self._stop.set()
+        self._stopping = True
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
         if self._ended is not None:
             with suppress(Exception):
                 async with asyncio.timeout(STOP_SECONDS):
@@ -88,7 +103,7 @@ class Watch:
             return "the watch does not run"
         beat = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(BEAT_SECONDS):
                 await asyncio.wrap_future(beat)
         except TimeoutError:
             return "the watch's loop is stuck"
@@ -108,13 +123,16 @@ class Watch:
     def _end(self, error: BaseException | None) -> None:
         if self._ended is None or self._ended.done():
             return
-        if self._stop.is_set():
+        if self._stopping:
             self._ended.set_result(None)
         else:
             self._ended.set_exception(NeedsPerson(f"the watch on the cluster ended: {error!r}", reason="NoCluster"))
 
     async def _operate(self) -> None:
+        self._stop = stop = asyncio.Event()  # of this loop: a flag of threads would keep one waiting after the end
         self._loop = asyncio.get_running_loop()
+        if self._stopping:
+            return
         namespaces = self._access.namespaces
         await kopf.operator(
             registry=self._registry(),
@@ -122,7 +140,7 @@ class Watch:
             clusterwide=not namespaces,
             namespaces=namespaces,
             standalone=True,
-            stop_flag=self._stop,
+            stop_flag=stop,
         )
 
     def _registry(self) -> kopf.OperatorRegistry:
@@ -195,6 +213,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = REQUEST_SECONDS
     chosen.networking.connect_timeout = CONNECT_SECONDS
     chosen.networking.enforce_retry_after = True
+    chosen.networking.error_backoffs = Patience()
     chosen.process.ultimate_exiting_timeout = None
     chosen.queueing.idle_timeout = 1.0
     logging.getLogger("kopf").setLevel(logging.WARNING)
