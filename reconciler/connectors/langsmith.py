@@ -41,11 +41,12 @@ ADVICE: Final = {
     403: "The key may not read the organisation's usage: its role lacks organization:read, or it is a personal key and "
     f"langsmith.organizationID is not set. It takes {KEY}.",
     404: "LangSmith shows no granular usage at this address: check langsmith.baseURL, and for an instance of your own "
-    "that it counts usage so, as the guide says.",
+    "that it counts usage so. See docs/connectors/langsmith.md.",
 }
 NO_TIERS: Final = (
     "LangSmith gives the same traces for both retention tiers, so it does not tell them apart here. Set "
-    "langsmith.tiers to None: all traces then count with their base charge alone."
+    "langsmith.tiers to None: all traces then count with their base charge alone. See "
+    "docs/connectors/langsmith.md."
 )
 
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
@@ -247,5 +248,7 @@ def explained(refused: Refused) -> NeedsPerson:
     """The error to raise in the place of `refused`: `{"detail"}` or `{"error"}`, neither of which is documented."""
     body = refused.body if isinstance(refused.body, Mapping) else {}
     said = str(body.get("detail") or body.get("error") or refused.text)[:300]
-    advice = ADVICE.get(refused.status, f"LangSmith refused the request ({refused.status}).")
+    advice = ADVICE.get(
+        refused.status, f"LangSmith refused the request ({refused.status}); see docs/connectors/langsmith.md."
+    )
     return NeedsPerson(f"{advice} LangSmith said: {said}", reason=refused.reason)

@@ -48,12 +48,14 @@ KEY: Final = (
 ADVICE: Final = {
     401: f"ElevenLabs does not know the key: it is mistyped, disabled or deleted. Usage is read with {KEY}.",
     403: f"The key may not read the workspace's usage. It takes {KEY}.",
-    404: "There is no usage at this address; check elevenlabs.baseURL, which has no path.",
+    404: "There is no usage at this address; check elevenlabs.baseURL, which has no path. See "
+    "docs/connectors/elevenlabs.md.",
 }
 MISSING: Final = f"The key lacks the permission to read the workspace's analytics. It takes {KEY}."
 OTHER_BILLING: Final = (
     "ElevenLabs does not answer this for the workspace as it is billed. Set elevenlabs.billedIn to Cost if it is "
-    "billed by cost, and to Credits if in credits; days of before a change of billing stay as they were read."
+    "billed by cost, and to Credits if in credits; days of before a change of billing stay as they were read. See "
+    "docs/connectors/elevenlabs.md."
 )
 
 
@@ -228,5 +230,5 @@ def explained(refused: Refused) -> NeedsPerson:
     if told.get("status") == "missing_permissions":
         return NeedsPerson(f"{MISSING} ElevenLabs said: {said}", reason="Forbidden")
     advice = OTHER_BILLING if refused.status in (400, 422) else ADVICE.get(refused.status)
-    advice = advice or f"ElevenLabs refused the request ({refused.status})."
+    advice = advice or f"ElevenLabs refused the request ({refused.status}); see docs/connectors/elevenlabs.md."
     return NeedsPerson(f"{advice} ElevenLabs said: {said}", reason=refused.reason)

@@ -37,10 +37,10 @@ ADVICE: Final = {
     401: f"LiteLLM does not know the key: it is mistyped, expired, blocked or deleted. Activity is read with {KEY}.",
     403: f"The key sees its own spend only, or may not call this route. Activity of everybody is read with {KEY}.",
     404: "There is no daily activity at this address: check litellm.baseURL, which has no path, and that the proxy is "
-    "LiteLLM 1.70 or newer.",
+    "LiteLLM 1.70 or newer. See docs/connectors/litellm.md.",
 }
 NO_DATABASE: Final = (
-    "The proxy has no database, so it keeps no spend: set DATABASE_URL for it as LiteLLM's documentation says."
+    "The proxy has no database, so it keeps no spend: set DATABASE_URL for it. See docs/connectors/litellm.md."
 )
 
 
@@ -169,5 +169,7 @@ def explained(refused: Refused) -> NeedsPerson:
     body = refused.body if isinstance(refused.body, Mapping) else {}
     error = body.get("error") or body.get("detail")
     said = (error.get("message") or error.get("error")) if isinstance(error, Mapping) else error
-    advice = ADVICE.get(refused.status, f"LiteLLM refused the request ({refused.status}).")
+    advice = ADVICE.get(
+        refused.status, f"LiteLLM refused the request ({refused.status}); see docs/connectors/litellm.md."
+    )
     return NeedsPerson(f"{advice} LiteLLM said: {str(said or refused.text)[:300]}", reason=refused.reason)

@@ -35,7 +35,7 @@ ADVICE: Final = {
     403: f"The key may not read the organisation's usage: it is one for calling models, or the plan has no Admin API. "
     f"It takes {KEY}.",
     404: "Mistral shows no usage: the Admin API is in preview and part of Enterprise plans. If yours has it, check "
-    "mistral.baseURL and the organisation that the key is tied to.",
+    "mistral.baseURL and the organisation that the key is tied to. See docs/connectors/mistral.md.",
 }
 
 
@@ -165,5 +165,7 @@ def explained(refused: Refused) -> NeedsPerson:
     """The error to raise in the place of `refused`: `{"object": "error", "message"}`, or `{"detail"}`."""
     body = refused.body if isinstance(refused.body, Mapping) else {}
     said = str(body.get("message") or body.get("detail") or refused.text)
-    advice = ADVICE.get(refused.status, f"Mistral refused the request ({refused.status}).")
+    advice = ADVICE.get(
+        refused.status, f"Mistral refused the request ({refused.status}); see docs/connectors/mistral.md."
+    )
     return NeedsPerson(f"{advice} Mistral said: {said[:300]}", reason=refused.reason)

@@ -256,6 +256,7 @@ async def test_check_tells_refusals_apart(
     assert isinstance(error, NeedsPerson)
     assert error.reason == reason
     assert words in str(error)
+    assert ElevenLabs.traits.guide in str(error)
     assert key not in str(error)
 
 

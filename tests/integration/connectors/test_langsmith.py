@@ -270,4 +270,5 @@ async def test_check_tells_refusals_apart(reply: Reply | None, key: str, reason:
     assert isinstance(error, NeedsPerson)
     assert error.reason == reason
     assert words in str(error)
+    assert LangSmith.traits.guide in str(error)
     assert key not in str(error)

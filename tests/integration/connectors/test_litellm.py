@@ -338,6 +338,7 @@ async def test_check_tells_refusals_apart(reply: Reply | None, key: str, reason:
     assert isinstance(error, NeedsPerson)
     assert error.reason == reason
     assert words in str(error)
+    assert LiteLLM.traits.guide in str(error)
     assert key not in str(error)
 
 

@@ -323,6 +323,7 @@ async def test_check_tells_keys_apart(reply: Reply | None, key: str, reason: str
     assert isinstance(error, NeedsPerson)
     assert error.reason == reason
     assert words in str(error)
+    assert Mistral.traits.guide in str(error)
     assert key not in str(error)
 
 
