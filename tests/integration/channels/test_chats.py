@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.channels import discord, slack, teams
-from reconciler.channels.message import Message
+from reconciler.channels.message import Driver, Message
 from reconciler.channels.posting import JSON, dumped
 from reconciler.connectors.scripted import Reply, Request, ScriptedServer
 from reconciler.errors import Bug, NeedsPerson, RetryLater
@@ -24,6 +25,12 @@ PLAYS: dict[str, tuple[Callable[[], Any], Callable[[Sequence[Message]], Any]]] =
     "discord": (DiscordPlay, discord.payload),
     "teams": (TeamsPlay, teams.payload),
 }
+HUGE = message(
+    summary="≈ " * 9000,
+    description="*≈*" * 9000,
+    scope_text="_≈" * 9000,
+    drivers=tuple(Driver("≈" * 9000, Decimal(10**30), "USD") for _ in range(3)),
+)
 MANY = [message(key=f"k{n}", alert=f"alert-{n}", summary=f"{n} <&_*[](x)> 🙂 " * 40) for n in range(200)]
 
 
@@ -41,6 +48,8 @@ async def test_messages_are_taken(name: str, messages: Sequence[Message]) -> Non
 
 
 @pytest.mark.parametrize("name", PLAYS)
+@example(messages=[HUGE])
+@example(messages=[HUGE] * 200)
 @given(messages=SEVERAL)
 def test_limits_hold_whatever_a_message_says(name: str, messages: Sequence[Message]) -> None:
     """No text, amount or number of messages makes a payload that the documented limits refuse."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from reconciler.channels.opening import credentials_of, opened
+from reconciler.channels.registry import CHANNELS
 from reconciler.connectors.http import HttpLimits
 from reconciler.connectors.scripted import Reply, ScriptedServer
 from reconciler.errors import Bug, NeedsPerson, ReconcilerError, RetryLater
 from tests.integration.channels.receivers import SECRET, plain
-from tests.integration.channels.talk import deliver, refused
-from tests.unit.channels.messages import FIRING
+from tests.integration.channels.talk import HERE, deliver, refused
+from tests.unit.channels.messages import FIRING, NOW
 
 KEY = "key-0123456789-abcdef"
 QUICK = HttpLimits(connect=1, read=0.2, total=0.3, attempts=1)
@@ -205,6 +208,22 @@ async def test_a_missing_key_of_the_secret_is_named(name: str) -> None:
 
     assert error.reason == "SecretNotFound"
     assert "has no key" in str(error)
+
+
+async def test_no_log_and_no_repr_holds_a_secret(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+    """At the finest level of every logger, and in what a debugger shows of a channel, there is no secret."""
+    caplog.set_level(logging.DEBUG)
+    kind = CHANNELS[way.type]
+    async with ScriptedServer() as server:
+        server.fail(plain("not today", 503))
+        settings = kind.Settings.model_validate(way.block(server.url))
+        credentials = credentials_of(kind, settings, way.secret(server.url))
+        async with opened(kind, settings, credentials, policy=HERE, clock=lambda: NOW) as channel:
+            with pytest.raises(RetryLater):
+                await channel.send([FIRING])
+            seen = caplog.text + repr(channel) + repr(vars(channel)) + repr(credentials)
+
+    assert not [part for part in (KEY, *SECRET.split("/")) if part in seen]
 
 
 async def test_the_secret_may_hold_line_breaks_around_its_values() -> None:
