@@ -34,6 +34,13 @@ const EXAMPLES = {
     others { currency total }
   }
 }`,
+  "Models: tokens, cache hits, and the same at other prices": `{
+  models(${year}, whatIf: {model: "claude-sonnet-5"}, top: 20) {
+    whatIf { model currency asOf }
+    usage { model currency cost tokens costPer1000Tokens cacheHitShare whatIf { cost difference } }
+    totals { currency cost tokens whatIf { cost difference } }
+  }
+}`,
   "Largest charges": `{
   charges(${year}, orderBy: LARGEST, first: 10) {
     edges { node { chargePeriodStart provider serviceName xModel billedCost billingCurrency xOrigin } }
