@@ -73,6 +73,7 @@ _STATES: Final = text("""
     select s.* from alert_state s
     join jsonb_to_recordset(cast(:alerts as jsonb)) as a(namespace text, name text)
         on a.namespace = s.namespace and a.name = s.alert
+    order by s.namespace, s.alert, s.period_first, s.subject, s.level
 """)
 
 # What people acknowledged while a level was judged stays; it ends with the episode.

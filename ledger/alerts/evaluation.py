@@ -191,7 +191,8 @@ class _Desk:
 
     def close(self, due: Due, standings: Sequence[Standing], reason: str) -> None:
         """End what can no longer be judged; what fired, and was told, is told to have ended."""
-        for standing in standings:
+        order = [level.name for level in due.rule.levels]
+        for standing in sorted(standings, key=lambda each: (*order, each.held.level.name).index(each.held.level.name)):
             held = standing.held
             if held.state in ("Firing", "Pending", "NoData"):
                 turned = turn(held, "Resolved" if held.state == "Firing" else "Ok", reason, self.now)

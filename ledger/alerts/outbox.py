@@ -125,7 +125,7 @@ class Told:
     def key(self) -> str:
         """The same for the same notice, whoever writes it down and however often."""
         notice, standing = self.notice, self.standing
-        parts = (*standing.key().values(), notice.episode, notice.what, notice.nth)
+        parts = (*standing.key().values(), notice.since.isoformat(), notice.episode, notice.what, notice.nth)
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
 
     def document(self, now: datetime, most: Mapping[str, Any]) -> dict[str, Any]:
