@@ -134,6 +134,7 @@ class Engine:
                 async with heard:
                     while True:
                         await self._take_requests()
+                        self.alerts.ring()
                         await heard.wait(POLL)
             except LedgerError as error:
                 log.warning("requests cannot be read", error=str(error))
@@ -157,11 +158,12 @@ class Engine:
                 log.exception("reconciling failed unexpectedly", key=str(key), seconds=wait.total_seconds())
             finally:
                 self.queue.done(key)
+                self.deps.desks.done(key)
                 self.alerts.ring()
 
     async def _reconcile(self, key: Key) -> None:
         handler = self.handlers.get(key.kind)
-        if handler is None:
+        if handler is None or not self._has_place(key):
             return
         resource = await self.deps.source.get(key)
         if resource is None or resource.deleting:
@@ -175,6 +177,11 @@ class Engine:
         if not outcome.waits:
             self.forced.discard(key)
         await self._close(case, outcome)
+
+    def _has_place(self, key: Key) -> bool:
+        """Whether it is worth to ask for the resource: not where its vendor is known, and has no place for it."""
+        vendor = self.deps.source.vendor(key)
+        return vendor is None or self.deps.desks.has_place(vendor, key)
 
     async def _open(self, resource: Resource) -> Case:
         ref = _ref(resource.key)

@@ -84,6 +84,9 @@ class Source(Protocol):
     async def get(self, key: Key) -> Resource | None:
         """The resource as it is now; None when it is gone."""
 
+    def vendor(self, key: Key) -> str | None:
+        """The type of a Provider that may be due, as far as the source remembers it without looking; None if not."""
+
     def unreadable(self, place: str | None) -> bool:
         """Whether what lies at `place` is there but cannot be read now, so that its resources are not gone."""
 

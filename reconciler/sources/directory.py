@@ -98,6 +98,9 @@ class DirectorySource:
         """What keeps the resource from being as its file now says; it is then as it was last good."""
         return self._state.problems_of(key)
 
+    def vendor(self, key: Key) -> None:
+        """Not remembered: to look is cheap."""
+
     def unreadable(self, place: str | None) -> bool:
         """Whether the file of `place` (`file:line`) is there but cannot be read whole now."""
         return place is not None and self._state.hides(place.rpartition(":")[0])

@@ -39,6 +39,9 @@ class MemorySource:
     async def get(self, key: Key) -> Resource | None:
         return self.resources.get(key)
 
+    def vendor(self, key: Key) -> None:
+        """Not remembered: to look is cheap."""
+
     def unreadable(self, place: str | None) -> bool:
         return place in self.held_back
 

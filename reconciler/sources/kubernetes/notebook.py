@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from reconciler.sources.base import REQUESTED_AT, Key
@@ -16,15 +17,24 @@ _ECHOES = 4
 
 @dataclass(slots=True)
 class Note:
-    """One object. `mark` is what a reconcile depends on; `version` and `status` are as last read or written."""
+    """One object. `mark` is what a reconcile depends on; `version` and `status` are as last read or written.
+
+    `vendor` is a Provider's type while it may be synced, `written` the last versions that are one's own.
+    """
 
     uid: str
     mark: tuple[Any, ...]
     secret: str | None
     version: str
     status: int
-    written: deque[str] = field(default_factory=lambda: deque(maxlen=_ECHOES))
+    vendor: str | None = None
+    written: tuple[str, ...] = ()
     writing: int = 0
+
+    def wrote(self, version: str) -> None:
+        """Note a version that is one's own."""
+        self.version = version
+        self.written = (*self.written, version)[-_ECHOES:]
 
 
 class Notebook:
@@ -62,7 +72,7 @@ class Notebook:
         before = self._notes.get(key)
         meta = found["metadata"]
         status = digest(found.get("status", {}))
-        fresh = Note(meta["uid"], _mark(found), _secret(found), meta["resourceVersion"], status)
+        fresh = Note(meta["uid"], _mark(found), _secret(found), meta["resourceVersion"], status, _vendor(key, found))
         if before is not None and before.uid == fresh.uid:
             fresh.written, fresh.writing = before.written, before.writing
             if before.writing:
@@ -109,3 +119,10 @@ def _secret(found: Object) -> str | None:
     reference = found.get("spec", {}).get("secretRef") or {}
     name = reference.get("name")
     return str(name) if name else None
+
+
+def _vendor(key: Key, found: Object) -> str | None:
+    spec = found.get("spec", {})
+    if key.kind != "Provider" or spec.get("suspend") or "deletionTimestamp" in found["metadata"]:
+        return None
+    return intern(str(spec.get("type", "")))

@@ -99,6 +99,11 @@ class KubernetesSource:
         self._notes.note(key, found)
         return resource(key, found)
 
+    def vendor(self, key: Key) -> str | None:
+        """As the watch or the last look had it."""
+        note = self._notes[key]
+        return None if note is None else note.vendor
+
     def unreadable(self, place: str | None) -> bool:
         """Never: an API server answers, or it does not and `get` raises."""
         return False
@@ -224,8 +229,7 @@ class KubernetesSource:
     def _wrote(self, key: Key, written: Object | None) -> None:
         note = self._notes[key]
         if written is not None and note is not None and note.uid == written["metadata"]["uid"]:
-            note.version = written["metadata"]["resourceVersion"]
-            note.written.append(note.version)
+            note.wrote(written["metadata"]["resourceVersion"])
 
 
 def resource(key: Key, found: Object) -> Resource:

@@ -57,3 +57,23 @@ async def test_a_first_sync_that_is_quick_is_shown_once(plant: Plant) -> None:
     await plant.settle(key)
 
     assert source.told == [[("Ready", "True")]]
+
+
+async def test_all_who_wait_for_a_place_have_their_turn(plant: Plant) -> None:
+    """Providers that are not due pass on the place that they waited for: none is forgotten behind another."""
+    plant.places = 1
+    slow, *others = (plant.put(name) for name in ("slow", "b", "c", "d"))
+    await plant.settle()
+    plant.books.pause = asyncio.Event()
+    plant.annotate(slow, requested_at="now")
+    async with plant.running():
+        async with asyncio.timeout(PATIENCE):
+            await plant.books.paused.wait()
+        stale = '{"observedGeneration": 1, "conditions": []}'
+        await plant.rows("update resource set status = cast(:s as jsonb) where namespace = :ns returning 1", s=stale)
+        plant.source.statuses.clear()
+        for key in others:
+            plant.source.put(plant.source.resources[key])
+        plant.books.pause.set()
+        for key in others:
+            await plant.until_ready(key, ("True", "Succeeded"))

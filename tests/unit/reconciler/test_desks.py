@@ -36,6 +36,30 @@ def test_everybody_has_a_turn(most: int, comers: list[tuple[str, int]], order: o
     assert served == {key for _, key in coming}
 
 
+@given(st.integers(1, 3), st.lists(st.booleans(), min_size=1, max_size=30))
+def test_nobody_waits_behind_one_who_has_no_use_for_a_place(most: int, wants: list[bool]) -> None:
+    """Who is called and finds nothing to do passes the turn on, so that all are called, one for each place."""
+    desks, woken = Desks(most), list[Key]()
+    desks.wake = woken.append
+    first = [Key("Provider", "first", str(number)) for number in range(most)]
+    assert all(desks.take("x", key) for key in first)
+    coming = {Key("Provider", "team", str(number)): wish for number, wish in enumerate(wants)}
+    assert not any(desks.take("x", key) for key in coming)
+
+    desks.leave("x")
+    for _ in wants:
+        [key] = woken
+        woken.clear()
+        assert desks.has_place("x", key)
+        assert not desks.has_place("x", Key("Provider", "late", "comer"))
+        if coming.pop(key):
+            assert desks.take("x", key)
+            desks.leave("x")
+        desks.done(key)
+
+    assert not coming
+
+
 def test_those_who_wait_are_served_in_their_order() -> None:
     """The one who has waited longest is next; coming again does not lose the place."""
     desks, woken = Desks(1), list[Key]()
