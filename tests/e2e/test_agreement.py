@@ -26,7 +26,7 @@ from tests.e2e.specs import Spec
 KINDS: Final = kinds()
 TOLD_APART: Final = re.compile(r"!has\(self\.(\w+)\) \|\| self\.type == '\1'")
 """The rule by which a kind with types gives each a block of its own."""
-ONLY_HERE: Final = (("Provider", "focus", "timeZone"), ("Provider", "http"))
+ONLY_HERE: Final = (("Provider", "focus", "timeZone"), ("Provider", "http"), ("Channel", "quietHours", "timeZone"))
 """Fields of which only the models can tell: CEL knows no time zones, and reads no JMESPath and no templates."""
 
 
