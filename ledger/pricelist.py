@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-from ledger.money import amount, currency
+from ledger.money import EXACT, InvalidAmount, amount, canonical, currency
 from ledger.units import convert, decimal
 
 
@@ -47,6 +47,47 @@ class Price:
     def cost(self, quantity: Decimal | Fraction | int, unit: str, hours_per_month: int | None = None) -> Decimal:
         """What `quantity` of `unit` costs: exact, or rounded as ledger.units.decimal does. Raises NoConversion."""
         return decimal(self.units(quantity, unit, hours_per_month) * Fraction(self.amount))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A price per unit in which usage is counted: how many times one of it costs `amount`, and what one of it costs.
+
+    Both also as decimals where their digits end, which they nearly always do: millions of lines are priced one by one.
+    """
+
+    units: Fraction
+    cost: Fraction
+    decimal_units: Decimal | None
+    decimal_cost: Decimal | None
+
+    @classmethod
+    def of(cls, price: Price, unit: str, hours_per_month: int | None = None) -> Rate:
+        """The rate of `price` for usage in `unit`. Raises NoConversion."""
+        units = price.units(1, unit, hours_per_month)
+        cost = units * Fraction(price.amount)
+        return cls(units, cost, _ending(units), _ending(cost))
+
+    def priced(self, quantity: Decimal | Fraction) -> tuple[Decimal, Decimal]:
+        """What `quantity` costs, and how many times it costs the price's amount; as ledger.units.decimal gives them."""
+        return (
+            _times(quantity, self.cost, self.decimal_cost),
+            _times(quantity, self.units, self.decimal_units),
+        )
+
+
+def _ending(value: Fraction) -> Decimal | None:
+    exact = decimal(value)
+    return exact if Fraction(exact) == value else None
+
+
+def _times(quantity: Decimal | Fraction, factor: Fraction, decimal_factor: Decimal | None) -> Decimal:
+    if decimal_factor is not None and isinstance(quantity, Decimal):
+        try:
+            return canonical(EXACT.multiply(quantity, decimal_factor))
+        except InvalidAmount:  # more digits than an amount has, which are rounded below
+            pass
+    return decimal(Fraction(quantity) * factor)
 
 
 @dataclass(frozen=True)

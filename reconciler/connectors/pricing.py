@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final
@@ -18,9 +18,9 @@ from pydantic import AfterValidator, Field
 
 from ledger.charge import Charge
 from ledger.money import amount, plain
-from ledger.pricelist import Price, PriceList, shipped
+from ledger.pricelist import Price, PriceList, Rate, shipped
 from ledger.recurrence import Entry, Spread, parts
-from ledger.units import NoConversion, decimal
+from ledger.units import NoConversion
 from ledger.window import DAY, Span, midnight
 from reconciler.connectors.base import Settings
 from reconciler.errors import NeedsPerson
@@ -96,6 +96,9 @@ class PricedSettings(Settings):
         return Tariff(vendor, tuple(known for known in (own, shipped(vendor)) if known is not None))
 
 
+Known = tuple[Price, Rate, Mapping[str, object]]
+
+
 @dataclass(frozen=True)
 class Tariff:
     """Price lists of `vendor`, of which the first that has a price for a SKU decides."""
@@ -103,6 +106,9 @@ class Tariff:
     vendor: str
     lists: tuple[PriceList, ...]
     default_currency: ClassVar[str] = "USD"
+    _held: dict[tuple[str, str, date, int | None], Known | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def currency(self) -> str:
@@ -127,22 +133,31 @@ class Tariff:
         if the price is by another unit.
         """
         used = charge.consumed_quantity if quantity is None else quantity
-        found = self.find(charge.sku_id or "", charge.charge_period_start.date())
-        if found is None or used is None:
+        known = self._known(charge, hours_per_month)
+        if known is None or used is None:
             return charge._replace(billed_cost=None, billing_currency=self.currency)
-        price, known = found
-        units = self._units(price, used, charge.consumed_unit or "", hours_per_month)
+        price, rate, told = known
+        cost, units = rate.priced(used)
         return charge._replace(
-            billed_cost=decimal(units * Fraction(price.amount)),
+            billed_cost=cost,
             billing_currency=price.currency,
-            pricing_quantity=decimal(units),
+            pricing_quantity=units,
             pricing_unit=price.pricing_unit,
-            extra={**(charge.extra or {}), **named(price, known)},
+            extra={**charge.extra, **told} if charge.extra else told,
         )
 
-    def _units(self, price: Price, used: Any, unit: str, hours_per_month: int | None) -> Fraction:
+    def _known(self, charge: Charge, hours_per_month: int | None) -> Known | None:
+        """The price of a charge, its rate, and what estimates say of it; looked up once for a SKU, day and unit."""
+        sku, unit, day = charge.sku_id or "", charge.consumed_unit or "", charge.charge_period_start.date()
+        key = (sku, unit, day, hours_per_month)
+        if key not in self._held:
+            found = self.find(sku, day)
+            self._held[key] = found and (found[0], self._rate(found[0], unit, hours_per_month), named(*found))
+        return self._held[key]
+
+    def _rate(self, price: Price, unit: str, hours_per_month: int | None) -> Rate:
         try:
-            return price.units(used, unit, hours_per_month)
+            return Rate.of(price, unit, hours_per_month)
         except NoConversion as error:
             raise NeedsPerson(
                 f"The price of {price.sku} cannot be used: {error}. Correct its unit in {self.vendor}.prices."

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.pricelist import InvalidPriceList, Price, PriceList, parsed, shipped
-from ledger.units import NoConversion
+from ledger.pricelist import InvalidPriceList, Price, PriceList, Rate, parsed, shipped
+from ledger.units import NoConversion, decimal
 
 DAY = date(2026, 3, 2)
 PAGE = Path(__file__).parents[3] / "docs/price-lists.md"
@@ -42,6 +42,24 @@ def test_a_cost_is_quantity_times_price(amount: Decimal, quantity: int, per: int
 
     exact = Fraction(amount) * quantity / per
     assert Fraction(cost) == exact or abs(Fraction(cost) - exact) <= Fraction(1, 10**20)
+
+
+@given(
+    st.decimals(0, 10**30, allow_nan=False, places=30),
+    st.decimals(0, 10**9, allow_nan=False, places=25),
+    st.integers(1, 10**9),
+    st.sampled_from(["GB-Hours", "Bytes-Seconds", "MiB-Minutes"]),
+    st.sampled_from([None, 730, 744]),
+)
+def test_a_rate_prices_as_fractions_do(
+    quantity: Decimal, amount: Decimal, per: int, unit: str, hours: int | None
+) -> None:
+    """However often a price is used, and however its digits end, it gives what it gives by fractions alone."""
+    price = Price("disk", "GB-Months" if hours else "GB-Hours", amount, "USD", Decimal(per))
+    rate = Rate.of(price, unit, hours)
+    exactly = (price.cost(quantity, unit, hours), decimal(price.units(quantity, unit, hours)))
+
+    assert rate.priced(quantity) == rate.priced(Fraction(quantity)) == exactly
 
 
 @given(st.dictionaries(DAYS, AMOUNTS, max_size=6), DAYS)
