@@ -63,7 +63,7 @@ class Vendor:
     asked: list[Request] = field(default_factory=list)
 
     def open(self, server: ScriptedServer) -> None:
-        organisation = {"id": ORG, "name": "Example Ltd", "plan": self.plan, "opt_in_tags": []}
+        organisation: dict[str, Any] = {"id": ORG, "name": "Example Ltd", "plan": self.plan, "opt_in_tags": []}
         told = Reply.json(organisation)
         server.route("GET", f"/v1/organizations/{ORG}", lambda request: self._refused(request) or told)
         server.route("GET", PROJECTS, lambda request: self._refused(request) or self._list(request))

@@ -76,9 +76,12 @@ class TestRender(ConnectorConformance):
         return RenderSettings.model_validate({"baseURL": base_url, "prices": own("disk", "GB-Hours", "1", "240")})
 
     def vendor(self, server: ScriptedServer, lines: Sequence[Line]) -> None:
+        sizes = [Decimal(0)] * 4
+        for place, line in enumerate(lines):
+            sizes[place % len(sizes)] += line.amount
         disks = [
-            service(f"srv-{place}", "free", details={"disk": {"id": "dsk", "name": line.item, "sizeGB": line.amount}})
-            for place, line in enumerate(lines)
+            service(f"srv-{place}", "free", details={"disk": {"id": "dsk", "name": "data", "sizeGB": size}})
+            for place, size in enumerate(sizes)
         ]
         Vendor(disks, most=self.per_page).open(server)
 

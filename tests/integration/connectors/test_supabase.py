@@ -82,8 +82,11 @@ class TestSupabase(ConnectorConformance):
         return SupabaseSettings(organization=ORG, base_url=base_url)
 
     def vendor(self, server: ScriptedServer, lines: Sequence[Line]) -> None:
-        priced = [addon("ipv4", variant(f"{line.item}-{place}", line.amount / 240)) for place, line in enumerate(lines)]
-        Vendor([project(f"ref{place}", [each]) for place, each in enumerate(priced)], most=self.per_page).open(server)
+        addons: dict[str, list[Any]] = {f"ref{number}": [] for number in range(4)}
+        for place, line in enumerate(lines):
+            priced = variant(f"{line.item}-{place}", line.amount / 240)
+            addons[f"ref{place % len(addons)}"].append(addon("ipv4", priced))
+        Vendor([project(ref, each) for ref, each in addons.items()], most=self.per_page).open(server)
 
     async def test_one_day_of_many(self) -> None:  # type: ignore[override]
         """Of ten days on which the same stands, one has a tenth."""
