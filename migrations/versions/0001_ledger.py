@@ -236,6 +236,8 @@ end $$
 MAKE_ROLES = """
 do $$
 declare wanted text;
+-- From Postgres 16 on, whoever makes a role is its member without the right to take it on.
+declare right_ text := case when current_setting('server_version_num')::int < 160000 then 'MEMBER' else 'SET' end;
 begin
     foreach wanted in array array['costhook_writer', 'costhook_reader'] loop
         if not exists (select from pg_roles where rolname = wanted) then
@@ -244,7 +246,7 @@ begin
             exception when duplicate_object or unique_violation then null;
             end;
         end if;
-        if not pg_has_role(current_user, wanted, 'member') then
+        if not pg_has_role(current_user, wanted, right_) then
             execute format('grant %I to %I', wanted, current_user);
         end if;
     end loop;
