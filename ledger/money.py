@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Context, Decimal, InvalidOperation, localcontext
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 
 MAX_DIGITS = 60
 """Digits allowed before the point, and again after it."""
@@ -17,6 +17,10 @@ ZERO = Decimal(0)
 
 EXACT = Context(prec=4 * MAX_DIGITS)
 """Arithmetic context wide enough that sums and canonical forms of ledger amounts never round."""
+
+_USUAL = Context(prec=MAX_DIGITS // 2, traps=[Inexact])
+_LEAST = 1 - MAX_DIGITS // 2
+"""An amount of so few digits, and no smaller, has no digit too many: looking at each of them takes much longer."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
@@ -49,6 +53,12 @@ def canonical(value: Decimal) -> Decimal:
         return ZERO
     if not value.is_finite():
         raise InvalidAmount(f"not a finite number: {_short(value)}")
+    try:
+        short = _USUAL.normalize(value)
+        if _LEAST <= short.adjusted() < MAX_DIGITS:
+            return short
+    except Inexact:
+        pass
     _, digits, exponent = value.as_tuple()
     too_long = len(digits) > EXACT.prec or value.adjusted() >= MAX_DIGITS
     if too_long or (isinstance(exponent, int) and exponent < -MAX_DIGITS and _scale(value) > MAX_DIGITS):
