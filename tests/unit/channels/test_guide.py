@@ -11,11 +11,13 @@ import yaml
 
 from reconciler.channels.registry import CHANNELS
 from reconciler.channels.webhook import signature
+from reconciler.checks import check
 from reconciler.kinds.channel import channel_spec
 from reconciler.kinds.shape import faults
 from tests.unit.channels.messages import NOW
 
 DOCS = Path(__file__).parents[3] / "docs"
+EXAMPLES = DOCS.parent / "examples/channels"
 GUIDE = (DOCS / "channels.md").read_text()
 
 
@@ -42,6 +44,12 @@ def test_every_manifest_is_good() -> None:
     assert len(manifests) >= 5
     for manifest in manifests:
         assert faults(channel_spec(), manifest["spec"]) == [], manifest["metadata"]["name"]
+
+
+def test_every_type_has_an_example_that_passes_the_check() -> None:
+    """One file for each type, as good as `costhook check` wants it."""
+    assert {path.stem for path in EXAMPLES.iterdir()} == CHANNELS.keys()
+    assert check(EXAMPLES) == []
 
 
 def test_receivers_can_check_signatures_as_the_guide_says() -> None:
