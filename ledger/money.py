@@ -60,7 +60,7 @@ def canonical(value: Decimal) -> Decimal:
     except Inexact:
         pass
     _, digits, exponent = value.as_tuple()
-    too_long = len(digits) > EXACT.prec or value.adjusted() >= MAX_DIGITS
+    too_long = len(digits) > EXACT.prec or not -MAX_DIGITS <= value.adjusted() < MAX_DIGITS
     if too_long or (isinstance(exponent, int) and exponent < -MAX_DIGITS and _scale(value) > MAX_DIGITS):
         raise InvalidAmount(f"more than {MAX_DIGITS} digits before or after the point: {_short(value)}")
     return EXACT.normalize(value)

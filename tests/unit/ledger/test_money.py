@@ -32,12 +32,27 @@ def test_amounts_are_written_plainly(text: str, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", "NaN", "Infinity", "1e999999", "1e-999999", "9" * 400, "1,5", "0." + "9" * 300]
+    "text", ["", "abc", "NaN", "Infinity", "1e999999", "1e-999999", "1e-999999999", "9" * 400, "1,5", "0." + "9" * 300]
 )
 def test_what_is_no_exact_amount_is_refused(text: str) -> None:
     """Refused rather than rounded or stored as something else."""
     with pytest.raises(InvalidAmount):
         amount(text)
+
+
+@given(
+    sign=st.sampled_from((0, 1)), digits=st.lists(st.integers(0, 9), min_size=1, max_size=130), at=st.integers(-130, 70)
+)
+def test_sixty_digits_either_side_and_no_more(sign: int, digits: list[int], at: int) -> None:
+    """However it is written, an amount is taken if it has at most sixty digits either side, and then to the last."""
+    value = Decimal((sign, tuple(digits), at))
+    written = f"{value:f}".lstrip("-")
+    before, _, after = written.partition(".")
+    if len(before.lstrip("0")) > 60 or len(after.rstrip("0")) > 60:
+        with pytest.raises(InvalidAmount):
+            canonical(value)
+    else:
+        assert canonical(value) == value
 
 
 @given(AMOUNTS)
