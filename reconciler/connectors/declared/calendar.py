@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ Grain = Literal["Hour", "Day", "Month", "Line"]
 MILLIS_FROM: Final = 100_000_000_000
 """Numbers from here on count milliseconds: as seconds they would be after the year 5000."""
 MOMENT: Final = timedelta(seconds=1)
+KNOWN: Final = 10_000
+"""Moments that are kept as they were read: rows of a day all name it."""
 
 
 class Calendar:
@@ -23,21 +26,26 @@ class Calendar:
 
     def __init__(self, zone: ZoneInfo, grain: Grain, written: str | None = None) -> None:
         self._zone, self._grain, self._written = zone, grain, written
+        self._read = lru_cache(maxsize=KNOWN)(self._moment)
+        self.end = lru_cache(maxsize=KNOWN)(self._end)
+        """The end of the charge that starts then, by the grain."""
 
     def moment(self, value: Any) -> datetime:
         """The instant in UTC that a vendor's value names; a day or month names its beginning. Raises ValueError."""
-        if isinstance(value, int | Decimal) and not isinstance(value, bool):
-            return _of_unix(Decimal(value))
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+            raise ValueError("gives neither a text nor a number")
+        return self._read(value)
+
+    def _moment(self, value: str | int | Decimal) -> datetime:
         if not isinstance(value, str):
-            raise ValueError("neither a text nor a number")
+            return _of_unix(Decimal(value))
         if self._written is not None:
             return self._utc(datetime.strptime(value, self._written))  # noqa: DTZ007  # the zone is added
         if re.fullmatch(r"[0-9]{9,}", value):
             return _of_unix(Decimal(value))
         return self._utc(datetime.fromisoformat(f"{value}-01" if re.fullmatch(r"[0-9]{4}-[0-9]{2}", value) else value))
 
-    def end(self, start: datetime) -> datetime:
-        """The end of the charge that starts then, by the grain."""
+    def _end(self, start: datetime) -> datetime:
         day = start.astimezone(self._zone).date()
         match self._grain:
             case "Hour":

@@ -92,8 +92,10 @@ class Evaluator:
         def read(value: Any) -> Any:
             try:
                 return self._interpreter.visit(tree, value)
-            except (JMESPathError, ArithmeticError, TypeError, ValueError) as error:
-                raise Failed(str(error)) from None
+            except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise Failed(f"fails: {error}") from None
+            except RecursionError:
+                raise Failed("fails: it is nested too deeply") from None
 
         return read
 

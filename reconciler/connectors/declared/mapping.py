@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
+
+from pydantic.alias_generators import to_camel
 
 from ledger.charge import CHARGE_CATEGORIES, MAX_TEXT, Charge
 from ledger.money import EXACT, InvalidAmount, amount, currency, minor_digits, plain
@@ -20,29 +22,13 @@ T = TypeVar("T")
 SAMPLE: Final = 200
 """Characters of a row that an error shows."""
 
-AMOUNTS: Final = {
-    "effective_cost": "effectiveCost",
-    "list_cost": "listCost",
-    "contracted_cost": "contractedCost",
-}
-QUANTITIES: Final = {"consumed_quantity": "consumedQuantity", "pricing_quantity": "pricingQuantity"}
-TEXTS: Final = {
-    "charge_class": "chargeClass",
-    "charge_frequency": "chargeFrequency",
-    "charge_description": "chargeDescription",
-    "service_category": "serviceCategory",
-    "billing_account_id": "billingAccountId",
-    "sub_account_id": "subAccountId",
-    "sub_account_name": "subAccountName",
-    "region_id": "regionId",
-    "resource_id": "resourceId",
-    "resource_name": "resourceName",
-    "sku_id": "skuId",
-    "x_model": "xModel",
-    "x_token_type": "xTokenType",
-    "consumed_unit": "consumedUnit",
-    "pricing_unit": "pricingUnit",
-}
+AMOUNTS: Final = ("effective_cost", "list_cost", "contracted_cost")
+QUANTITIES: Final = ("consumed_quantity", "pricing_quantity")
+TEXTS: Final = (
+    *("service_name", "service_provider_name", "service_category", "charge_class", "charge_frequency"),
+    *("charge_description", "billing_account_id", "sub_account_id", "sub_account_name", "region_id", "resource_id"),
+    *("resource_name", "sku_id", "x_model", "x_token_type", "consumed_unit", "pricing_unit"),
+)
 
 
 class Unfit(BadData):
@@ -79,19 +65,18 @@ class Reading:
     def __init__(self, settings: HttpSettings, evaluator: Evaluator) -> None:
         self._settings, self._evaluator = settings, evaluator
         self._calendar = Calendar(settings.zone, settings.grain, settings.time_format)
+        self._codes: dict[str, str] = {}
         self._rows = self._field("rows", settings.rows)
         self._lines = None if settings.lines is None else self._field("lines", settings.lines)
         of = settings.charge
         self._cost = self._field("charge.billedCost", of.billed_cost)
         self._currency = self._field("charge.billingCurrency", of.billing_currency)
         self._start = self._field("charge.chargePeriodStart", of.charge_period_start)
-        self._end = self._optional("charge_period_end", "chargePeriodEnd")
-        self._category = self._optional("charge_category", "chargeCategory")
-        self._service = self._optional("service_name", "serviceName")
-        self._provider = self._optional("service_provider_name", "serviceProviderName")
-        self._amounts = self._given(AMOUNTS)
-        self._quantities = self._given(QUANTITIES)
-        self._texts = self._given(TEXTS)
+        self._end = self._given({"end": "charge_period_end"}).get("end")
+        self._category = self._given({"category": "charge_category"}).get("category")
+        self._amounts = self._given({name: name for name in AMOUNTS})
+        self._quantities = self._given({name: name for name in QUANTITIES})
+        self._texts = self._given({name: name for name in TEXTS})
         self._tags = {name: self._field(f"charge.tags.{name}", text) for name, text in of.tags.items()}
         self._extra = {name: self._field(f"charge.extra.{name}", text) for name, text in of.extra.items()}
 
@@ -112,55 +97,52 @@ class Reading:
                     raise self._outside(charge.charge_period_start, line, window)
 
     def _charge(self, line: Any) -> Charge:
-        start = self._start.read(line, lambda value: self._calendar.moment(_there(value)))
-        code = self._currency.read(line, lambda value: currency(_name(value)))
-        cost = self._cost.read(line, lambda value: self._money(value, code))
-        vendor = self._settings.vendor
-        charge = Charge(
+        start = self._start.read(line, self._moment)
+        code = self._currency.read(line, self._code)
+        cost = self._cost.read(line, lambda value: self._money(_there(value), code))
+        fields: dict[str, Any] = {name: field.read(line, _text) for name, field in self._texts.items()}
+        for name, field in self._quantities.items():
+            fields[name] = field.read(line, _quantity)
+        for name, field in self._amounts.items():
+            fields[name] = field.read(line, lambda value: None if value is None else self._money(value, code))
+        fields["service_name"] = fields.get("service_name") or self._settings.vendor
+        fields["service_provider_name"] = fields.get("service_provider_name") or self._settings.vendor
+        said = None if self._category is None else self._category.read(line, _category)
+        return Charge(
             charge_period_start=start,
-            charge_period_end=self._ends(line, start),
+            charge_period_end=self._calendar.end(start) if self._end is None else self._ends(self._end, line, start),
             billing_currency=code,
             billed_cost=cost,
             x_origin="api",
-            service_name=(self._service and self._service.read(line, _text)) or vendor,
-            service_provider_name=(self._provider and self._provider.read(line, _text)) or vendor,
-            charge_category=self._category_of(line, cost),
-            tags=self._named(self._tags, line, _text),
-            extra=self._named(self._extra, line, _json),
+            charge_category=said or ("Credit" if cost < 0 else "Usage"),
+            tags=_named(self._tags, line, _text) if self._tags else None,
+            extra=_named(self._extra, line, _json) if self._extra else None,
+            **fields,
         )
-        return charge._replace(**self._others(line, code))
 
-    def _others(self, line: Any, code: str) -> dict[str, Any]:
-        """The fields that most manifests leave out."""
-        found: dict[str, Any] = {name: field.read(line, _text) for name, field in self._texts.items()}
-        for name, field in self._quantities.items():
-            found[name] = field.read(line, _quantity)
-        for name, field in self._amounts.items():
-            found[name] = field.read(line, lambda value: None if value is None else self._money(value, code))
-        return found
-
-    def _ends(self, line: Any, start: datetime) -> datetime:
-        end = None if self._end is None else self._end.read(line, self._moment_or_none)
-        if self._end is not None and end is not None and end <= start:
-            raise self._end.unfit(f"gives {end:%Y-%m-%dT%H:%M:%SZ}, which is not after its start", line)
+    def _ends(self, field: Field, line: Any, start: datetime) -> datetime:
+        end = field.read(line, lambda value: None if value in (None, "") else self._calendar.moment(value))
+        if end is not None and end <= start:
+            raise field.unfit(f"gives {end:%Y-%m-%dT%H:%M:%SZ}, which is not after its start", line)
         return end or self._calendar.end(start)
 
-    def _moment_or_none(self, value: Any) -> datetime | None:
-        return None if value in (None, "") else self._calendar.moment(value)
+    def _moment(self, value: Any) -> datetime:
+        return self._calendar.moment(_there(value))
 
-    def _category_of(self, line: Any, cost: Decimal) -> Literal["Usage", "Purchase", "Tax", "Credit", "Adjustment"]:
-        said = None if self._category is None else self._category.read(line, _category)
-        return said or ("Credit" if cost < 0 else "Usage")
+    def _code(self, value: Any) -> str:
+        """The currency; every one is looked at once."""
+        known = self._codes.get(value) if isinstance(value, str) else None
+        if known is None:
+            known = self._codes[value] = currency(_name(value))
+        return known
 
     def _money(self, value: Any, code: str) -> Decimal:
-        number = _number(_there(value))
+        number = _number(value)
         unit = self._settings.amount_unit
-        places = {"Major": 0, "Minor": minor_digits(code), "Scaled": self._settings.amount_scale}[unit]
+        if unit == "Major":
+            return number
+        places = minor_digits(code) if unit == "Minor" else self._settings.amount_scale
         return amount(number.scaleb(-places, EXACT))
-
-    def _named(self, fields: Mapping[str, Field], line: Any, convert: Callable[[Any], Any]) -> dict[str, Any] | None:
-        found = {name: field.read(line, convert) for name, field in fields.items()}
-        return {name: value for name, value in found.items() if value is not None} or None
 
     def _outside(self, start: datetime, line: Any, window: Window) -> Unfit:
         period = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
@@ -173,16 +155,22 @@ class Reading:
     def _field(self, place: str, expression: str) -> Field:
         return Field(place, expression, self._evaluator.reads(expression))
 
-    def _optional(self, name: str, shown_as: str) -> Field | None:
-        expression = getattr(self._settings.charge, name)
-        return None if expression is None else self._field(f"charge.{shown_as}", expression)
-
     def _given(self, names: Mapping[str, str]) -> dict[str, Field]:
-        fields = {name: self._optional(name, shown_as) for name, shown_as in names.items()}
-        return {name: field for name, field in fields.items() if field is not None}
+        """The fields that the manifest gives, of those of ChargeFields that are named."""
+        expressions = {name: getattr(self._settings.charge, field) for name, field in names.items()}
+        return {
+            name: self._field(f"charge.{to_camel(names[name])}", expression)
+            for name, expression in expressions.items()
+            if expression is not None
+        }
 
 
 NOTHING: Final = "gives nothing"
+
+
+def _named(fields: Mapping[str, Field], line: Any, convert: Callable[[Any], Any]) -> dict[str, Any] | None:
+    found = {name: field.read(line, convert) for name, field in fields.items()}
+    return {name: value for name, value in found.items() if value is not None} or None
 
 
 def sample(value: Any) -> str:

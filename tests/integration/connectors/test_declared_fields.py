@@ -209,6 +209,7 @@ async def test_a_post_has_its_places_filled() -> None:
         ({}, {**ROW, "amount": {"value": 1}}, "gives an object, not an exact number"),
         ({}, {**ROW, "currency": "dollars"}, "http.charge.billingCurrency"),
         ({}, {**ROW, "day": "yesterday"}, "http.charge.chargePeriodStart"),
+        ({}, {**ROW, "day": ["2026-03-02"]}, "chargePeriodStart: the expression day gives neither a text nor a number"),
         ({}, {**ROW, "day": "2026-03-09"}, "is not in the period asked for"),
         ({"charge": {**CHARGE, "billingCurrency": "USD"}}, ROW, "write it as 'USD' within quotes"),
         ({"charge": {**CHARGE, "billedCost": "`0.5`"}}, ROW, "not an exact number"),
