@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -30,6 +29,15 @@ FIRST: Final = datetime(2026, 1, 5, tzinfo=UTC)
 TRACE: Final = "trace"
 EXTENDED: Final = "trace-extended"
 """SKUs: the base charge of every trace, and the upgrade of those that are kept longer."""
+COMMON: Final[dict[str, Any]] = {
+    "billing_currency": "USD",
+    "billed_cost": None,
+    "x_origin": "estimate",
+    "service_name": "LangSmith",
+    "service_provider_name": "LangChain",
+    "charge_frequency": "Usage-Based",
+    "service_category": "AI and Machine Learning",
+}
 GROUPS: Final = {"Workspace": "workspace", "Project": "project", "User": "user", "APIKey": "api_key"}
 
 KEY: Final = (
@@ -162,7 +170,7 @@ class LangSmith(Connector[LangSmithSettings]):
             charge = used(row, TRACE, "traces")
             if covered:
                 charge = charge._replace(extra={**(charge.extra or {}), "x_included_quantity": str(covered)})
-            yield tariff.priced(charge, Fraction(row.traces - covered))
+            yield tariff.priced(charge, Decimal(row.traces - covered))
 
     def _upgrades(self, rows: Sequence[Row]) -> Iterator[Charge]:
         tariff = self.settings.tariff("langsmith")
@@ -213,17 +221,7 @@ def _counted(rows: Sequence[Row]) -> Counter[tuple[object, ...]]:
 
 def common(start: datetime) -> Charge:
     """What all charges of a day say."""
-    return Charge(
-        charge_period_start=start,
-        charge_period_end=start + DAY,
-        billing_currency="USD",
-        billed_cost=None,
-        x_origin="estimate",
-        service_name="LangSmith",
-        service_provider_name="LangChain",
-        charge_frequency="Usage-Based",
-        service_category="AI and Machine Learning",
-    )
+    return Charge(charge_period_start=start, charge_period_end=start + DAY, **COMMON)
 
 
 def used(row: Row, sku: str, what: str) -> Charge:
@@ -233,7 +231,10 @@ def used(row: Row, sku: str, what: str) -> Charge:
     name = next((told[name] for name in ("workspace_name", "project_name", "user_email") if told.get(name)), account)
     key = told.get("api_key_short_key")
     shown = name or key
-    return common(row.time_bucket)._replace(
+    return Charge(
+        charge_period_start=row.time_bucket,
+        charge_period_end=row.time_bucket + DAY,
+        **COMMON,
         charge_description=f"{shown}, {what}" if shown else what,
         sub_account_id=account,
         sub_account_name=name,

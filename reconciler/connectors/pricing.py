@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final
 
@@ -124,7 +125,9 @@ class Tariff:
                 return price, known
         return None
 
-    def priced(self, charge: Charge, quantity: Fraction | None = None, *, hours_per_month: int | None = None) -> Charge:
+    def priced(
+        self, charge: Charge, quantity: Decimal | Fraction | None = None, *, hours_per_month: int | None = None
+    ) -> Charge:
         """`charge` with what its quantity costs, by its SKU on the day on which it starts.
 
         It says `sku_id`, `consumed_quantity` and `consumed_unit`, and has origin `estimate`. `quantity`, if given, is

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -99,6 +99,7 @@ class ElevenLabs(Connector[ElevenLabsSettings]):
     def __init__(self, settings: ElevenLabsSettings, context: Context) -> None:
         super().__init__(settings, context)
         self.http.authorise({"xi-api-key": context.credentials["apiKey"].strip()})
+        self._tariff = settings.tariff("elevenlabs")
 
     async def check(self) -> Account:
         """Ask for today, which takes the same permission as every other day."""
@@ -110,16 +111,17 @@ class ElevenLabs(Connector[ElevenLabsSettings]):
         """Every row of the window's days, and the plan's fees."""
         table = await self._table(window.span)
         found = [self._charge(line) for line in table.lines() if _told(line, window)]
-        for start in range(0, len(found), BATCH):
-            yield found[start : start + BATCH]
-        yield fees(self.settings.plan, window.span, common(window.start)._replace(x_origin="estimate"))
+        for first in range(0, len(found), BATCH):
+            yield found[first : first + BATCH]
+        start = window.start
+        like = Charge(start, start + DAY, billing_currency="USD", billed_cost=None, x_origin="estimate", **COMMON)
+        yield fees(self.settings.plan, window.span, like)
 
     def _charge(self, line: Line) -> Charge:
-        dimension = DIMENSIONS[self.settings.split]
-        charge = by_dimension(common(line.start), line, dimension)
+        said = by_dimension(line, DIMENSIONS[self.settings.split])
         if self.settings.billed_in == "Cost":
-            return costed(charge, line)
-        return self.settings.tariff("elevenlabs").priced(in_credits(charge, line))
+            return costed(line, said)
+        return self._tariff.priced(in_credits(line, said))
 
     async def _table(self, span: Span) -> Table:
         cost = self.settings.billed_in == "Cost"
@@ -151,72 +153,79 @@ def _told(line: Line, window: Window) -> bool:
     return line.start < window.end
 
 
-def common(start: datetime) -> Charge:
-    """What all charges of a day say."""
-    return Charge(
-        charge_period_start=start,
-        charge_period_end=start + DAY,
-        billing_currency="USD",
-        billed_cost=None,
-        x_origin="api",
-        service_name="ElevenLabs",
-        service_provider_name="ElevenLabs",
-        charge_frequency="Usage-Based",
-        service_category="AI and Machine Learning",
-    )
+COMMON: Final[dict[str, Any]] = {
+    "service_name": "ElevenLabs",
+    "service_provider_name": "ElevenLabs",
+    "charge_frequency": "Usage-Based",
+    "service_category": "AI and Machine Learning",
+}
+"""What all charges say."""
 
 
-def by_dimension(charge: Charge, line: Line, dimension: str) -> Charge:
-    """`charge` with the model and the dimension, under its display name where the answer has one."""
+def by_dimension(line: Line, dimension: str) -> dict[str, Any]:
+    """What a row says of the model and the dimension, under its display name where the answer has one."""
     told, model = line.text(dimension), line.text("model")
     stem = dimension.removesuffix("_id")
     shown = line.text(f"{stem}_label", f"{stem}_name", f"{dimension}_label", f"{dimension}_name") or told
-    charge = charge._replace(x_model=model)
+    said: dict[str, Any] = {"x_model": model}
     match dimension:
         case "product_type":
-            charge = charge._replace(sku_id=told)
+            said["sku_id"] = told
         case "region":
-            charge = charge._replace(region_id=told)
+            said["region_id"] = told
         case "hashed_xi_api_key":
             shown = told[:SHOWN] if told and shown == told else shown
-            charge = charge._replace(extra={"x_api_key_name": shown} if shown else None)
+            said["extra"] = {"x_api_key_name": shown} if shown else {}
         case _:
-            charge = charge._replace(sub_account_id=told, sub_account_name=shown)
-    return charge._replace(charge_description=", ".join(part for part in (shown, model) if part) or None)
+            said |= {"sub_account_id": told, "sub_account_name": shown}
+    return {**said, "charge_description": ", ".join(part for part in (shown, model) if part) or None}
 
 
-def costed(charge: Charge, line: Line) -> Charge:
-    """`charge` with the row's cost, in the unit of its column or in the currency that the row names."""
-    cost = line.number("total_cost")
-    code = line.units.get("total_cost") if line.units.get("total_cost") in CURRENCIES else line.text("fiat_currency")
+def costed(line: Line, said: Mapping[str, Any]) -> Charge:
+    """The charge of a row's cost, in the unit of its column or in the currency that the row names."""
+    cost, unit = line.number("total_cost"), line.units.get("total_cost")
+    code = unit if unit in CURRENCIES else line.text("fiat_currency")
     if cost is None or code is None:
         raise Bug("ElevenLabs' answer has no cost, or none with a currency.")
-    try:
-        charge = charge._replace(billing_currency=currency(code))
-    except InvalidAmount as error:
-        raise Bug(f"ElevenLabs' answer names no currency: {error}") from None
-    kind = line.text("fiat_charge_type")
-    return charge._replace(
+    kind, count = line.text("fiat_charge_type"), line.number("total_charge_count")
+    fields = {**COMMON, **said, "extra": {**said.get("extra", {}), **({"x_charge_type": kind} if kind else {})} or None}
+    return Charge(
+        charge_period_start=line.start,
+        charge_period_end=line.start + DAY,
+        billing_currency=_currency(code),
         billed_cost=cost,
+        x_origin="api",
         charge_category="Credit" if cost < 0 else "Usage",
-        consumed_quantity=line.number("total_charge_count"),
-        consumed_unit="Units" if "total_charge_count" in line.cells else None,
-        extra={**(charge.extra or {}), **({"x_charge_type": kind} if kind else {})} or None,
+        consumed_quantity=count,
+        consumed_unit=None if count is None else "Units",
+        **fields,
     )
 
 
-def in_credits(charge: Charge, line: Line) -> Charge:
-    """`charge` with the row's credits, to be priced."""
+@cache
+def _currency(code: str) -> str:
+    try:
+        return currency(code)
+    except InvalidAmount as error:
+        raise Bug(f"ElevenLabs' answer names no currency: {error}") from None
+
+
+def in_credits(line: Line, said: Mapping[str, Any]) -> Charge:
+    """The charge of a row's credits, to be priced."""
     columns = line.of_unit("credits")
     if len(columns) != 1:
         raise Bug("ElevenLabs' answer has no column of credits, or several.")
-    product = {"x_product": charge.sku_id} if charge.sku_id else {}
-    return charge._replace(
+    product = {"x_product": said["sku_id"]} if said.get("sku_id") else {}
+    fields = {**COMMON, **said, "sku_id": SKU, "extra": {**said.get("extra", {}), **product} or None}
+    return Charge(
+        charge_period_start=line.start,
+        charge_period_end=line.start + DAY,
+        billing_currency="USD",
+        billed_cost=None,
         x_origin="estimate",
-        sku_id=SKU,
-        consumed_quantity=line.number(columns[0]) or Decimal(0),
+        consumed_quantity=line.number(columns[0]),
         consumed_unit="Credits",
-        extra={**(charge.extra or {}), **product} or None,
+        **fields,
     )
 
 

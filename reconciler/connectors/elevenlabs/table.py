@@ -45,7 +45,8 @@ class Table(Answer):
         units = dict(zip(self.columns, self.column_units, strict=True))
         time = self._time()
         for row in self.rows:
-            yield Line(dict(zip(self.columns, row, strict=True)), units, time)
+            cells = dict(zip(self.columns, row, strict=True))
+            yield Line(cells, units, _moment(cells[time], time))
 
     def _time(self) -> str:
         types = dict(zip(self.columns, self.column_types, strict=True))
@@ -62,23 +63,16 @@ class Line:
 
     cells: Mapping[str, Any]
     units: Mapping[str, str | None]
-    time: str
-
-    @property
-    def start(self) -> datetime:
-        """The beginning of the row's bucket, in UTC. Raises Bug."""
-        cell = self.cells[self.time]
-        try:
-            if isinstance(cell, str):
-                moment = datetime.fromisoformat(cell)
-                return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-            return EPOCH + timedelta(milliseconds=int(cell))
-        except (TypeError, ValueError, OverflowError):
-            raise Bug(f"ElevenLabs' answer has no time in its column {self.time}.") from None
+    start: datetime
+    """The beginning of the row's bucket, in UTC."""
 
     def text(self, *names: str) -> str | None:
         """The first of the named cells that holds something, as text."""
-        return next((str(self.cells[name]) for name in names if self.cells.get(name) not in (None, "")), None)
+        for name in names:
+            cell = self.cells.get(name)
+            if cell not in (None, ""):
+                return str(cell)
+        return None
 
     def number(self, name: str) -> Decimal | None:
         """The named cell; None if the column is not there. Raises Bug if it holds no number."""
@@ -95,3 +89,16 @@ class Line:
     def of_unit(self, *units: str) -> Sequence[str]:
         """The columns that are counted in one of `units`."""
         return [name for name, unit in self.units.items() if unit in units]
+
+
+def _moment(cell: object, column: str) -> datetime:
+    """A time in UTC, from text or milliseconds. Raises Bug."""
+    try:
+        if isinstance(cell, str):
+            moment = datetime.fromisoformat(cell)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(cell, int):
+            return EPOCH + timedelta(milliseconds=cell)
+    except (ValueError, OverflowError):
+        pass
+    raise Bug(f"ElevenLabs' answer has no time in its column {column}.")

@@ -112,7 +112,7 @@ class Use:
     model: str
     key: str | None
     owner: KeyMetadata
-    metrics: Metrics = NOTHING
+    metrics: Metrics
 
 
 @dataclass(slots=True)
@@ -137,14 +137,21 @@ def whole(days: Iterable[Day]) -> Whole:
     """The pages of one day as one."""
     told = Whole()
     for day in days:
-        left = day.metrics
-        for model, bucket in day.breakdown.models.items():
+        models = day.breakdown.models
+        for model, bucket in models.items():
             _add_model(told, model, bucket)
-            left = left.plus(bucket.metrics, -1)
-        if left.api_requests:
-            _add(told, LEFT_OVER, None, KeyBucket(metrics=left))
+        if day.metrics.api_requests != sum(bucket.metrics.api_requests for bucket in models.values()):
+            _add(told, LEFT_OVER, None, KeyBucket(metrics=_left(day)))
         _add_providers(told, day.breakdown.providers)
     return told
+
+
+def _left(day: Day) -> Metrics:
+    """What the day did beyond what is told of its models."""
+    left = day.metrics
+    for bucket in day.breakdown.models.values():
+        left = left.plus(bucket.metrics, -1)
+    return left
 
 
 def _add_model(told: Whole, model: str, bucket: ModelBucket) -> None:
@@ -157,8 +164,11 @@ def _add_model(told: Whole, model: str, bucket: ModelBucket) -> None:
 
 
 def _add(told: Whole, model: str, key: str | None, part: KeyBucket) -> None:
-    use = told.uses.setdefault((model, key), Use(model, key, part.metadata))
-    use.metrics = use.metrics.plus(part.metrics)
+    use = told.uses.get((model, key))
+    if use is None:
+        told.uses[model, key] = Use(model, key, part.metadata, part.metrics)
+    else:
+        use.metrics = use.metrics.plus(part.metrics)
 
 
 def _add_providers(told: Whole, providers: Mapping[str, ProviderBucket]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from ledger.charge import Charge
 from ledger.money import EXACT, plain
@@ -31,6 +30,15 @@ UNITS: Final = (
     ("training", "Tokens"),
 )
 """Units by a word of the event type, or else of the category; the first that is found."""
+COMMON: Final[dict[str, Any]] = {
+    "billing_currency": "USD",
+    "billed_cost": None,
+    "x_origin": "estimate",
+    "service_name": "Mistral",
+    "service_provider_name": "Mistral AI",
+    "charge_frequency": "Usage-Based",
+    "service_category": "AI and Machine Learning",
+}
 TOKEN_TYPES: Final = (("cache", "cached_input"), ("input", "input"), ("output", "output"))
 
 
@@ -75,23 +83,16 @@ def rest(whole: Usage, parts: Iterable[Usage]) -> Iterator[Line]:
 
 def common(start: datetime) -> Charge:
     """What all charges of a day say."""
-    return Charge(
-        charge_period_start=start,
-        charge_period_end=start + DAY,
-        billing_currency="USD",
-        billed_cost=None,
-        x_origin="estimate",
-        service_name="Mistral",
-        service_provider_name="Mistral AI",
-        charge_frequency="Usage-Based",
-        service_category="AI and Machine Learning",
-    )
+    return Charge(charge_period_start=start, charge_period_end=start + DAY, **COMMON)
 
 
 def charge(line: Line, tariff: Tariff, workspace: Workspace) -> Charge:
     """The charge that a line is."""
-    unit = unit_of(line)
-    used = common(midnight(line.row.timestamp))._replace(
+    unit, start = unit_of(line), midnight(line.row.timestamp)
+    used = Charge(
+        charge_period_start=start,
+        charge_period_end=start + DAY,
+        **COMMON,
         charge_description=f"{line.model}, {line.group} ({line.category})",
         sub_account_id=workspace.id,
         sub_account_name=workspace.name,
@@ -103,7 +104,7 @@ def charge(line: Line, tariff: Tariff, workspace: Workspace) -> Charge:
         consumed_unit=unit,
         extra=_extra(line),
     )
-    return tariff.priced(used, Fraction(line.paid))
+    return tariff.priced(used, line.paid)
 
 
 def storage(usage: Usage, tariff: Tariff) -> Iterator[Charge]:
