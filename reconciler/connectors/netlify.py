@@ -46,10 +46,16 @@ def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _number_or_none(value: object) -> object:
+    """A number of minutes; None for words, such as that there is no limit."""
+    return value if str(value).isdecimal() else None
+
+
 Text = Annotated[str | None, BeforeValidator(_or_none)]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Stated = Annotated[Moment | None, BeforeValidator(_or_none)]
 Count = Annotated[Number | None, BeforeValidator(_or_none)]
+Included = Annotated[Number | None, BeforeValidator(_number_or_none)]
 
 
 class Team(Answer):
@@ -73,8 +79,8 @@ class Minutes(Answer):
     current: Count = None
     previous: Count = None
     period_start_date: Stated = None
-    included_minutes: Count = None
-    included_minutes_with_packs: Count = None
+    included_minutes: Included = None
+    included_minutes_with_packs: Included = None
 
     @property
     def included(self) -> Decimal | None:

@@ -18,6 +18,14 @@ def _or_none(value: object) -> object:
     return value or None
 
 
+def _or_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+def _or_bare(value: object) -> object:
+    return {} if value is None else value
+
+
 Text = Annotated[str | None, BeforeValidator(_or_none)]
 Stated = Annotated[Moment | None, BeforeValidator(_or_none)]
 
@@ -34,7 +42,9 @@ class Project(Answer):
     wrapper: ClassVar[str] = "project"
     id: str = Field(min_length=1)
     name: Text = None
-    environment_ids: list[str] = Field(default_factory=list, alias="environmentIds")
+    environment_ids: Annotated[list[str], BeforeValidator(_or_empty)] = Field(
+        default_factory=list, alias="environmentIds"
+    )
 
 
 class Disk(Answer):
@@ -68,7 +78,7 @@ class Service(Answer):
     environment_id: Text = Field(default=None, alias="environmentId")
     suspended: Text = None
     created_at: Stated = Field(default=None, alias="createdAt")
-    details: Details = Field(default_factory=Details, alias="serviceDetails")
+    details: Annotated[Details, BeforeValidator(_or_bare)] = Field(default_factory=Details, alias="serviceDetails")
 
 
 class Store(Answer):

@@ -27,12 +27,18 @@ def _day(value: object) -> object:
     return value[:10] if isinstance(value, str) else value
 
 
+def _number_or_none(value: object) -> object:
+    """A count; None for what is none, since the shape of usage may change."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _or_zero(value: object) -> object:
     return 0 if value is None else value
 
 
 Text = Annotated[str | None, BeforeValidator(_or_none)]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+Told = Annotated[Number | None, BeforeValidator(_number_or_none)]
 Count = Annotated[Number, BeforeValidator(_or_zero)]
 
 
@@ -71,8 +77,8 @@ class Metrics(Answer):
 class Quota(Answer):
     """What counts against the plan this calendar month, and how much the plan includes."""
 
-    used: Number | None = None
-    limit: Number | None = None
+    used: Told = None
+    limit: Told = None
 
 
 class Emails(Answer):

@@ -34,7 +34,8 @@ UNITS: Final = {"hourly": "Instances-Hours", "monthly": "Instances-Months"}
 
 def price_list(variants: Sequence[Variant], today: date) -> PriceList:
     """What Supabase itself asks for add-ons today; of a variant that is told several times the last counts."""
-    prices = {each.id: Price(each.id, UNITS[each.price.interval], each.price.amount, CURRENCY) for each in variants}
+    told = [(each.id, each.price) for each in variants if each.price is not None]
+    prices = {sku: Price(sku, UNITS[price.interval], price.amount, CURRENCY) for sku, price in told}
     return PriceList(PROVIDER.lower(), today, tuple(prices.values()), SOURCE)
 
 

@@ -6,6 +6,7 @@ documented, and follows from what others saw ($0.01344 an hour for Micro).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -16,6 +17,15 @@ from reconciler.connectors.reading import Answer, Number
 
 def _or_none(value: object) -> object:
     return value or None
+
+
+def _or_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+def _known(value: object) -> object:
+    """A price by the hour or the month; None for any other, which is then no price at all."""
+    return value if isinstance(value, Mapping) and value.get("interval") in ("hourly", "monthly") else None
 
 
 Text = Annotated[str | None, BeforeValidator(_or_none)]
@@ -53,7 +63,7 @@ class Project(Answer):
     status: Text = None
     is_branch: bool = False
     inserted_at: Annotated[Moment | None, BeforeValidator(_or_none)] = None
-    databases: list[Database] = Field(default_factory=list)
+    databases: Annotated[list[Database], BeforeValidator(_or_empty)] = Field(default_factory=list)
 
 
 class Pagination(Answer):
@@ -79,7 +89,7 @@ class Variant(Answer):
 
     id: str = Field(min_length=1)
     name: Text = None
-    price: Price
+    price: Annotated[Price | None, BeforeValidator(_known)] = None
 
 
 class Selected(Answer):
@@ -93,7 +103,7 @@ class Available(Answer):
     """An add-on that a project could have."""
 
     type: str
-    variants: list[Variant] = Field(default_factory=list)
+    variants: Annotated[list[Variant], BeforeValidator(_or_empty)] = Field(default_factory=list)
 
 
 class Addons(Answer):

@@ -27,11 +27,20 @@ def of_day(records: Sequence[Record], customer: Customer) -> Iterator[Charge]:
     """The charges of one day's `records`, which are those of one account."""
     if len({record.category for record in records}) < len(records):
         raise Bug(f"Twilio answered with a category of {records[0].start_date} twice.", reason="CursorLoop")
+    records = _in_one_currency(records)
     leaves = _leaves(records)
     yield from (_charge(record, customer) for record in leaves if _used(record))
     total = next((record for record in records if record.category == TOTAL and record.price is not None), None)
     if total is not None:  # Twilio's own, which decides; without one the categories are all there is
         yield from _rest(total, leaves, customer)
+
+
+def _in_one_currency(records: Sequence[Record]) -> Sequence[Record]:
+    """`records`, of which those that name no currency have that of the others. Raises Bug if none names one."""
+    known = next((record.price_unit for record in records if record.price_unit), None)
+    if known is None:
+        raise Bug(f"Twilio names no currency on {records[0].start_date}: none of it was counted.")
+    return [record if record.price_unit else record.model_copy(update={"price_unit": known}) for record in records]
 
 
 def _leaves(records: Sequence[Record]) -> Sequence[Record]:
@@ -62,7 +71,7 @@ def _charge(record: Record, customer: Customer) -> Charge:
     return Charge(
         charge_period_start=start,
         charge_period_end=start + DAY,
-        billing_currency=record.price_unit,
+        billing_currency=record.price_unit or "",
         billed_cost=record.price,
         x_origin="api",
         service_name=PROVIDER,

@@ -19,17 +19,24 @@ def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _currency(code: str | None) -> str | None:
+    return None if code is None else currency(code)
+
+
 Text = Annotated[str | None, BeforeValidator(_or_none)]
 Stated = Annotated[Number | None, BeforeValidator(_or_none)]
 
 
 class Record(Answer):
-    """What a category came to on a day. `usage` and `count` are in units of the category's own."""
+    """What a category came to on a day. `usage` and `count` are in units of the category's own.
+
+    The specification allows a record without `price_unit`; it is then in the currency of the day's others.
+    """
 
     category: str = Field(min_length=1)
     start_date: date
     price: Stated
-    price_unit: Annotated[str, AfterValidator(currency)]
+    price_unit: Annotated[Text, AfterValidator(_currency)] = None
     description: Text = None
     account_sid: Text = None
     usage: Stated = None

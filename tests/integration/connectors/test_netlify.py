@@ -138,9 +138,10 @@ async def test_minutes_become_a_charge_with_all_they_say() -> None:
         ({"included_minutes": "100"}, {}, None),
         ({}, {}, None),
         ({}, {"prices": PRICES}, None),
+        ({"included_minutes": "unlimited"}, {"prices": PRICES}, None),
         ({"included_minutes": ""}, {"includedMinutes": 0, "prices": PRICES}, Decimal("2.8")),
     ],
-    ids=["within", "no price", "nothing known", "allowance not known", "all known"],
+    ids=["within", "no price", "nothing known", "allowance not known", "words", "all known"],
 )
 async def test_what_is_not_known_is_unpriced(told: Mapping[str, Any], block: Mapping[str, Any], cost: object) -> None:
     """Minutes within the plan cost nothing; without a price, or not knowing what is included, they have no cost."""

@@ -193,13 +193,14 @@ async def test_what_has_no_price_is_unpriced() -> None:
     [
         Vendor([service("srv-1", None, None, type="static_site")]),
         Vendor([service("srv-1", "free")]),
+        Vendor([service("srv-1", serviceDetails=None)]),
         Vendor([service("srv-1", suspended="suspended")]),
         Vendor([service("srv-1", "starter", 0)]),
         Vendor(databases=[store("dpg-1", "free", diskSizeGB=1)]),
         Vendor(databases=[store("dpg-1", "basic_1gb", suspended="suspended")]),
         Vendor(stores=[store("red-1", "free"), store("red-2", "pro", status="suspended")]),
     ],
-    ids=["static", "free", "suspended", "scaled down", "free database", "suspended database", "key values"],
+    ids=["static", "free", "bare", "suspended", "scaled down", "free database", "suspended database", "key values"],
 )
 async def test_what_costs_nothing_costs_nothing(vendor: Vendor) -> None:
     """Static sites, free plans and what is suspended or scaled to none have no cost, and are no unpriced lines."""

@@ -137,6 +137,13 @@ async def test_what_is_free_is_not_guessed() -> None:
     assert (found.billed_cost, found.consumed_quantity, found.billing_currency) == (None, Decimal(10), "USD")
 
 
+async def test_usage_of_another_shape_says_nothing() -> None:
+    """Account usage is a beta: what is no count in it is as if it were not told."""
+    usage = {"object": "usage", "emails": {"monthly": {"used": "many", "limit": {"plan": 5}}}}
+    (found,) = await read(Vendor([Mailed(FIRST, 10)]), routes={"/usage": Reply.json(usage)})
+    assert found.billed_cost is None
+
+
 async def test_resends_own_count_goes_before() -> None:
     """This month, emails that Resend counts and metrics do not show use up what is free, too."""
     vendor = Vendor([Mailed(FIRST, 1000)], limit=1000, used=1500)

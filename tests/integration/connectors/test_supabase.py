@@ -201,6 +201,13 @@ async def test_what_has_no_price_is_unpriced() -> None:
     assert [each.billed_cost for each in priced] == [Decimal(12), None]
 
 
+async def test_prices_of_another_kind_are_none() -> None:
+    """An add-on that is priced neither by the hour nor by the month shows without a cost, and others are charged."""
+    odd = addon("ipv4", variant("ipv4_default", 4, "per_query"))
+    found = await read(Vendor([project("a", [odd, MICRO], databases=None)]), computeCredit="0")
+    assert [each.billed_cost for each in found] == [None, Decimal("0.32256")]
+
+
 async def test_own_prices_go_before_supabases() -> None:
     """A price that the Provider declares holds also for add-ons whose price is told."""
     item = {"sku": "ci_micro", "unit": "Instances-Hours", "amount": "0.01", "currency": "USD"}

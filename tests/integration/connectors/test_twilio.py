@@ -146,11 +146,12 @@ async def test_only_the_finest_categories_are_charged() -> None:
             ["3", "3", "-3"],
         ),
         ([record(FIRST, "totalprice", "0.00000001")], ["0.00000001"]),
+        ([record(FIRST, "new", "3", price_unit=None), record(FIRST, "totalprice", "3")], ["3"]),
         ([record(FIRST, "new", "3")], ["3"]),
         ([record(FIRST, "new", "3"), record(FIRST, "totalprice", None)], ["3"]),
         ([record(FIRST, "new", "3", price_unit="eur"), record(FIRST, "totalprice", "1")], ["3", "1"]),
     ],
-    ids=["within", "overlap", "tiny", "no total", "empty total", "two currencies"],
+    ids=["within", "overlap", "tiny", "no currency", "no total", "empty total", "two currencies"],
 )
 async def test_the_total_decides(extra: Sequence[Mapping[str, Any]], expected: Sequence[str]) -> None:
     """Where categories are not what they are thought to be, one more line makes the day Twilio's total."""
