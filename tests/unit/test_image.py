@@ -62,6 +62,49 @@ def test_nothing_is_fetched_or_unpacked_on_the_way() -> None:
     assert all((ROOT / name).exists() for name in wanted)
 
 
+def test_paths_do_not_depend_on_where_a_stage_begins() -> None:
+    """Working directories are absolute and named before relative destinations; nothing changes them by `cd`."""
+    assert all(rest.startswith("/") for rest in _all("WORKDIR"))
+    placed = False
+    for name, rest in LINES:
+        placed = (placed and name != "FROM") or name == "WORKDIR"
+        if name in ("COPY", "ADD"):
+            assert placed or shlex.split(rest)[-1].startswith("/"), rest
+    assert not any(word in ("cd", "sudo", "sh", "bash") for line in _all("RUN") for word in json.loads(line))
+
+
+def test_stages_are_named_once_and_before_they_are_used() -> None:
+    """COPY --from names a stage above it, and no stage of the same name comes twice."""
+    known: list[str] = []
+    for name, rest in LINES:
+        words = rest.split()
+        if name == "FROM" and "AS" in words:
+            known.append(words[-1])
+        sources = [word.removeprefix("--from=") for word in words if word.startswith("--from=")]
+        assert set(sources) <= set(known), rest
+    assert len(known) == len(set(known))
+
+
+def test_every_instruction_is_one_that_is_meant_to_be_used() -> None:
+    """No deprecated instruction, one entry point, and no setting that is a secret."""
+    assert {name for name, _ in LINES} <= {
+        "ARG",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "FROM",
+        "LABEL",
+        "RUN",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    }
+    assert len(_all("ENTRYPOINT")) == 1
+    named = " ".join([*_all("ENV"), *_all("ARG"), *_all("LABEL")]).lower()
+    assert not any(word in named for word in ("password", "secret", "token", "apikey"))
+    assert "PIP_NO_CACHE_DIR=1" in " ".join(_all("ENV"))
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     """Read-only root, no capabilities, no new privileges, not root."""
