@@ -96,15 +96,21 @@ class Scrape(Collector):
         readings: tuple[tuple[str, str, list[float | None]], ...] = (
             ("provider_ready", "1 where the condition Ready is true, else 0.", [float(bool(r.ready)) for r in rows]),
             ("provider_suspended", "1 where the provider is suspended, else 0.", [float(r.suspended) for r in rows]),
+            ("provider_created_timestamp_seconds", "When it was first seen.", [r.created_at.timestamp() for r in rows]),
             (
                 "complete_through_timestamp_seconds",
                 "Everything before this moment is whole.",
                 [_day_after(row.complete_through) for row in rows],
             ),
             (
+                "data_due_timestamp_seconds",
+                "When the first day that is not whole should be whole.",
+                [_moment(row.data_due) for row in rows],
+            ),
+            (
                 "last_successful_sync_timestamp_seconds",
                 "End of the last sync that succeeded.",
-                [None if row.last_sync_at is None else row.last_sync_at.timestamp() for row in rows],
+                [_moment(row.last_sync_at) for row in rows],
             ),
             ("last_sync_duration_seconds", "How long the last sync took.", [row.seconds for row in rows]),
             ("vendor_calls_today", "Requests made to the vendor on this UTC day.", [float(row.calls) for row in rows]),
@@ -144,6 +150,10 @@ def _gauge(name: str, says: str, labels: tuple[str, ...], rows: Rows) -> GaugeMe
         if value is not None:
             family.add_metric(key, value)
     return family
+
+
+def _moment(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 def _day_after(day: date | None) -> float | None:

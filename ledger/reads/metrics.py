@@ -39,8 +39,9 @@ _SPEND = text("""
 """)
 
 _PROVIDERS = text("""
-    select p.namespace, p.name as provider, p.type, p.suspended, p.complete_through, p.last_sync_at,
-        r.status @> '{"conditions": [{"type": "Ready", "status": "True"}]}' as ready,
+    select p.namespace, p.name as provider, p.type, p.suspended, p.created_at, p.complete_through,
+        coalesce((p.complete_through + 2)::timestamp at time zone 'UTC', p.created_at) + p.lag as data_due,
+        p.last_sync_at, r.status @> '{"conditions": [{"type": "Ready", "status": "True"}]}' as ready,
         run.outcome, extract(epoch from run.finished_at - run.started_at)::float8 as seconds,
         coalesce(calls.calls, 0) as calls
     from provider p
@@ -96,7 +97,10 @@ class ProviderState:
     provider: str
     type: str
     suspended: bool
+    created_at: datetime
     complete_through: date | None
+    data_due: datetime | None
+    """When the first day that is not whole should be; None where nothing is expected."""
     last_sync_at: datetime | None
     ready: bool | None
     outcome: str | None

@@ -98,6 +98,21 @@ async def test_syncs_and_their_fate_are_told(asker: Asker, desk: Desk) -> None:
     assert found[of("restated_amount_last_day", currency="USD", **mine)] == -1
 
 
+async def test_when_data_is_due_is_told(asker: Asker, desk: Desk, writer: WriterDB) -> None:
+    """The day after the whole ones is due when it is over and its lag has passed; before the first, since creation."""
+    lag, mine = timedelta(days=1, hours=6), {"provider": desk.name}
+    await accounts.register(writer, Account(desk.namespace, desk.name, "Provider", "openai", lag=lag), READ_AT)
+    before = await scrape(asker, desk.namespace)
+    await desk.sync(days(0, 2), [charge(0, "a", "5")])
+    after = await scrape(asker, desk.namespace)
+
+    created = before[of("provider_created_timestamp_seconds", **mine)]
+    assert created == READ_AT.timestamp()
+    assert before[of("data_due_timestamp_seconds", **mine)] == created + lag.total_seconds()
+    whole = after[of("complete_through_timestamp_seconds", **mine)]
+    assert after[of("data_due_timestamp_seconds", **mine)] == whole + (timedelta(days=1) + lag).total_seconds()
+
+
 async def test_the_number_of_series_is_bounded(reader: ReaderDB, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the largest, services are added up as `other` of their provider and currency: no amount is lost."""
     monkeypatch.setattr(reading, "TOP", 3)
