@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -30,48 +31,57 @@ from tests.e2e.operating import operating
 from tests.e2e.process import Process
 from tests.e2e.team import KEY
 from tests.e2e.vendor import Vendor
+from tests.e2e.waiting import until
 from tests.integration.conftest import make_ledger
 
 ROOT: Final = Path(__file__).parents[2]
 NAMESPACE: Final = "bench"
 PATH: Final = f"/apis/costhook.io/v1alpha1/namespaces/{NAMESPACE}/providers"
 QUIET_SECONDS: Final = 30.0
+APPLIED: Final = 5
+"""Providers that are applied one by one."""
 PLURALS: Final = {name: kind.plural for name, kind in kinds().items()}
 
 
-async def figures(server_url: str, providers: int) -> AsyncIterator[Figure]:
-    """The figures for so many Providers; none where there is no control plane to be had."""
+async def figures(server_url: str, providers: int, quiet: float = QUIET_SECONDS) -> AsyncIterator[Figure]:
+    """The figures for so many Providers; none where there is no control plane to be had. `quiet`: seconds of that."""
     if missing_programs():
         return
     urls = [await make_ledger(server_url) for _ in range(2)]
-    measured = _measured(urls, providers)
+    measured = _measured(urls, providers, quiet)
     while (figure := await asyncio.to_thread(next, measured, None)) is not None:
         yield figure
 
 
-def _measured(urls: Sequence[str], providers: int) -> Iterator[Figure]:
+def _measured(urls: Sequence[str], providers: int, quiet: float) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="costhook-bench-") as name, Vendor() as vendor:
         vendor.books[NAMESPACE].keys.add(KEY)
         folder = Path(name)
-        with Bench(folder / "a", vendor).running() as bench:
+        with Bench(folder / "cluster", vendor).running() as bench:
             baseline = bench.baseline(providers)
             bench.clear()
             with operating(bench.plane.admin_kubeconfig, urls[0], folder / "a.log", settings=LOUDLY) as process:
-                ready = bench.until_ready(providers)
-                yield Figure(
-                    name="providers_ready",
-                    ratio=ready / baseline,
-                    goal=2.0,
-                    at_most=True,
-                    detail={"seconds": ready, "baseline": baseline, "providers": providers},
-                )
-                yield from bench.quiet(process, providers)
-        with Bench(folder / "b", vendor).running() as bench:
+                yield bench.ready(process, providers, baseline)
+                yield from bench.quiet(process, providers, quiet)
+                with serving(urls[0], folder / "api.log") as api:
+                    yield bench.readable(api)
+            bench.clear()
             bench.create(providers * 5, suspend=True)
             with operating(bench.plane.admin_kubeconfig, urls[1], folder / "b.log", settings=LOUDLY) as process:
                 bench.until_reason("Suspended", providers * 5)
                 size = _megabytes(process.pid)
             yield Figure(name="reconciler_megabytes", ratio=size, goal=200, at_most=True, detail={"of": providers * 5})
+
+
+@contextmanager
+def serving(database_url: str, log: Path) -> Iterator[httpx.Client]:
+    """The API as a process, and a client of it."""
+    environment = {"COSTHOOK_DATABASE_URL": database_url}
+    with Process("serve", "--listen", "127.0.0.1:0", log=log, environment=environment) as process:
+        until(lambda: re.search(r"http://[\d.:]+", process.said()), process.said)
+        [base] = re.findall(r"http://[\d.:]+", process.said())
+        with httpx.Client(base_url=base) as client:
+            yield client
 
 
 LOUDLY: Final = {"COSTHOOK_LOG_LEVEL": "info", "COSTHOOK_LOG_FORMAT": "json", "COSTHOOK_ALLOW_LOOPBACK": "true"}
@@ -107,12 +117,27 @@ class Bench:
     def clear(self) -> None:
         self._http.delete(PATH).raise_for_status()
 
-    def until_ready(self, count: int) -> float:
-        """Seconds from the first Provider created to the last one Ready."""
-        begun = perf_counter()
+    def ready(self, process: Process, count: int, baseline: float) -> Figure:
+        """From the first Provider created to the last one Ready."""
+        begun, cpu = perf_counter(), _processor_seconds(process.pid)
         self.create(count)
         self.until_reason("Succeeded", count)
-        return perf_counter() - begun
+        taken = perf_counter() - begun
+        spent = _processor_seconds(process.pid) - cpu
+        detail = {"seconds": taken, "baseline": baseline, "providers": count, "cpu_ms_each": 1000 * spent / count}
+        return Figure(name="providers_ready", ratio=taken / baseline, goal=2.0, at_most=True, detail=detail)
+
+    def readable(self, api: httpx.Client) -> Figure:
+        """From `kubectl apply` returning to the cost being in GraphQL, the slowest of a few."""
+        seconds = []
+        for number in range(APPLIED):
+            self.plane.apply(self._provider(f"applied{number}"))
+            begun = perf_counter()
+            until(partial(_cost, api, f"applied{number}"), every=0.01)
+            seconds.append(perf_counter() - begun)
+        return Figure(
+            name="apply_to_graphql_seconds", ratio=max(seconds), goal=2, at_most=True, detail={"seconds": seconds}
+        )
 
     def until_reason(self, reason: str, count: int) -> None:
         """Watch until so many Providers are Ready, or not, for this reason; to list them all would be half the load."""
@@ -128,16 +153,16 @@ class Bench:
         """The same with kopf alone: every Provider is seen, and one status written by the same client."""
         return asyncio.run(self._baseline(count))
 
-    def quiet(self, process: Process, providers: int) -> Iterator[Figure]:
+    def quiet(self, process: Process, providers: int, seconds: float) -> Iterator[Figure]:
         """What the reconciler does while nothing is due."""
         waiting = threading.Event()
         calls, cpu = self._calls(), _processor_seconds(process.pid)
-        waiting.wait(QUIET_SECONDS)
+        waiting.wait(seconds)
         spent = _processor_seconds(process.pid) - cpu
         asked = self._calls() - calls
-        detail = {"providers": providers, "seconds": QUIET_SECONDS}
-        yield Figure(name="idle_cpu_percent", ratio=100 * spent / QUIET_SECONDS, goal=1, at_most=True, detail=detail)
-        yield Figure(name="idle_calls_a_minute", ratio=60 * asked / QUIET_SECONDS, goal=2, at_most=True, detail=detail)
+        detail = {"providers": providers, "seconds": seconds}
+        yield Figure(name="idle_cpu_percent", ratio=100 * spent / seconds, goal=1, at_most=True, detail=detail)
+        yield Figure(name="idle_calls_a_minute", ratio=60 * asked / seconds, goal=2, at_most=True, detail=detail)
 
     async def _baseline(self, count: int) -> float:
         access, seen = Access(self.plane.admin_kubeconfig), asyncio.Queue[Key]()
@@ -162,6 +187,10 @@ class Bench:
         return taken
 
     def _create(self, number: int, *, suspend: bool) -> None:
+        body = json.dumps(self._provider(f"p{number}", suspend=suspend))
+        self._http.post(PATH, content=body, headers=JSON).raise_for_status()
+
+    def _provider(self, name: str, *, suspend: bool = False) -> dict[str, Any]:
         spec = {
             "type": "openai",
             "secretRef": {"name": "key"},
@@ -169,9 +198,8 @@ class Bench:
             "suspend": suspend,
             "openai": {"baseURL": self._vendor.url(NAMESPACE)},
         }
-        body = {"apiVersion": "costhook.io/v1alpha1", "kind": "Provider", "metadata": {"name": f"p{number}"}}
-        answer = self._http.post(PATH, content=json.dumps({**body, "spec": spec}), headers=JSON)
-        answer.raise_for_status()
+        metadata = {"name": name, "namespace": NAMESPACE}
+        return {"apiVersion": "costhook.io/v1alpha1", "kind": "Provider", "metadata": metadata, "spec": spec}
 
     def _calls(self) -> int:
         """Requests about our kinds that the API server has answered; none of them is this benchmark's own meanwhile."""
@@ -179,7 +207,17 @@ class Bench:
         return sum(int(number) for number in counted.findall(self._http.get("/metrics").text))
 
 
+QUESTION: Final = (
+    "query ($ns: String!, $name: String!) { provider(namespace: $ns, name: $name) { monthToDate { amount } } }"
+)
 JSON: Final = {"Content-Type": "application/json"}
+
+
+def _cost(api: httpx.Client, name: str) -> bool:
+    """Whether GraphQL tells what a Provider costs."""
+    asked = {"query": QUESTION, "variables": {"ns": NAMESPACE, "name": name}}
+    found = api.post("/graphql", json=asked).json()["data"]["provider"]
+    return bool(found and found["monthToDate"])
 
 
 def _reasons(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -209,11 +247,11 @@ async def _write(api: Api, key: Key) -> None:
     await api.patch(key, found["metadata"]["resourceVersion"], [change], status=True)
 
 
-async def main(providers: int) -> list[Figure]:
-    """Measure by itself: `python -m tests.bench.cluster 1000`."""
+async def main(providers: int, quiet: float) -> list[Figure]:
+    """Measure by itself: `python -m tests.bench.cluster 1000 30`, for Providers and seconds of quiet."""
     found = []
     with server() as url:
-        async for figure in figures(url, providers):
+        async for figure in figures(url, providers, quiet):
             sys.stdout.write(f"{figure.line}\n")
             sys.stdout.flush()
             found.append(figure)
@@ -221,4 +259,5 @@ async def main(providers: int) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000))
+    counts = dict(enumerate(sys.argv[1:]))
+    asyncio.run(main(int(counts.get(0, 1_000)), float(counts.get(1, QUIET_SECONDS))))
