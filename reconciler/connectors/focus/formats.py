@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from reconciler.connectors.focus.csvfile import CsvReader
-from reconciler.connectors.focus.jsonlines import JsonLinesReader
-from reconciler.connectors.focus.parquet import ParquetReader
 from reconciler.connectors.focus.reader import Reader, explained, opened
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -22,16 +19,24 @@ SUFFIXES: Final[Mapping[str, Format]] = {
     ".parquet": "parquet",
 }
 
-_READERS: Final[Mapping[Format, type[Reader]]] = {"csv": CsvReader, "jsonl": JsonLinesReader, "parquet": ParquetReader}
-
 
 def reader(path: Path, name: str, format_: Format | None = None) -> Reader:
     """The reader for the file at `path`: of the format asked for, else by its first bytes, else by its name."""
-    return _READERS[format_ or _guess(path, name)](path, name)
+    readers = _readers()
+    return readers[format_ or _guess(readers["csv"](path, name), path, name)](path, name)
 
 
-def _guess(path: Path, name: str) -> Format:
-    with explained(CsvReader(path, name)), opened(path) as file:
+def _readers() -> Mapping[Format, type[Reader]]:
+    """Imported when there is a file to read: Arrow takes 30 MB, and most processes never need it."""
+    from reconciler.connectors.focus.csvfile import CsvReader
+    from reconciler.connectors.focus.jsonlines import JsonLinesReader
+    from reconciler.connectors.focus.parquet import ParquetReader
+
+    return {"csv": CsvReader, "jsonl": JsonLinesReader, "parquet": ParquetReader}
+
+
+def _guess(any_reader: Reader, path: Path, name: str) -> Format:
+    with explained(any_reader), opened(path) as file:
         start = file.read(64)
     if start.startswith(PARQUET_MAGIC):
         return "parquet"

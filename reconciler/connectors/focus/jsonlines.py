@@ -9,8 +9,6 @@ from decimal import Decimal
 from itertools import chain, islice
 from typing import IO, Any, Final
 
-import pyarrow as pa
-
 from reconciler.connectors.focus.reader import (
     BLOCK_BYTES,
     Block,
@@ -34,6 +32,8 @@ class JsonLinesReader(Reader):
     """One JSON object a line; numbers keep their digits."""
 
     def blocks(self, only: AbstractSet[str] | None = None) -> Iterator[Block]:
+        import pyarrow as pa
+
         with explained(self), opened(self.path) as file:
             rows, seen = self._rows(file), dict[str, None]()
             while block := list(islice(rows, BLOCK_LINES)):

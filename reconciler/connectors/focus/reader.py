@@ -11,12 +11,13 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-
-import pyarrow as pa
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ledger.focus import json_text
 from reconciler.errors import BadData, RetryLater
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_ROWS = 4096
@@ -34,6 +35,8 @@ class Block(NamedTuple):
     @classmethod
     def header(cls, names: Sequence[str]) -> Block:
         """No rows, only the names of the columns."""
+        import pyarrow as pa
+
         return cls(pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names)), ())
 
 
@@ -88,6 +91,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def explained(reader: Reader) -> Iterator[None]:
     """Turn what libraries say about a broken file into what a person should know."""
+    import pyarrow as pa
+
     try:
         yield
     except FileNotFoundError:
@@ -103,6 +108,8 @@ def explained(reader: Reader) -> Iterator[None]:
 
 def text_array(values: Sequence[Any]) -> pa.Array:
     """Texts and Nones as an Arrow array; halves of surrogate pairs, which no database holds, become `?`."""
+    import pyarrow as pa
+
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from itertools import repeat
 from operator import le
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.charge import Charge
 from ledger.window import Span
@@ -21,6 +19,9 @@ from reconciler.connectors.focus import columns
 from reconciler.connectors.focus.cells import NULLS
 from reconciler.connectors.focus.columns import Feed, Layout, NotFocus
 from reconciler.connectors.focus.reader import Block, Reader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ORIGIN: Final = "file"
 CATEGORY: Final = "Usage"
@@ -108,6 +109,8 @@ def within(layout: Layout, block: Block, span: Span) -> Block:
     keep = [index for index, start in enumerate(starts) if span.start <= start < span.end]
     if len(keep) == len(starts):
         return block
+    import pyarrow as pa
+
     return Block(block.batch.take(pa.array(keep, pa.int64())), [block.rows[index] for index in keep])
 
 
