@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import cluster, exports, files, ingest, memory, reads, scrape
+from tests.bench import cluster, exports, files, ingest, memory, parse, reads, scrape
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
 SMALL_ROWS: Final = 3_000
+LINES_OF: Final = 100
+"""Rows of a large bill for each line of a vendor's answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Figure]:
@@ -33,6 +35,7 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "memory": lambda: memory.figures(url, options.rows, folder),
         "ingest": lambda: ingest.figures(url, options.rows, options.rounds),
         "files": lambda: files.figures(url, options.rows, options.rounds, folder),
+        "parse": lambda: parse.figures(options.rows // LINES_OF, options.rounds),
         "exports": lambda: exports.figures(url, options.rows, options.rounds),
         "scrape": lambda: scrape.figures(url, options.providers, options.asked),
         "reads": lambda: reads.figures(url, options.rows, options.asked),

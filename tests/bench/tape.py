@@ -1,0 +1,111 @@
+"""What a vendor answered, recorded from its scripted server, and played again without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import httpx
+
+from reconciler.connectors.answer import Answer, Document, bounded, parse
+from reconciler.connectors.call import Call
+from reconciler.connectors.http import VendorClient
+from reconciler.errors import ReconcilerError
+
+PIECE: Final = 64 * 1024
+
+Key = tuple[str, str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One answer: its body and headers, or the fault that it was. `lines`: each line of it is a JSON value."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    lines: bool = False
+    fault: ReconcilerError | None = None
+
+    def loaded(self) -> None:
+        """What the standard library takes to read it, numbers as Decimal."""
+        for text in self.body.splitlines() if self.lines else (self.body,) if self.body else ():
+            json.loads(text, parse_float=Decimal)
+
+
+Tape = dict[Key, Recorded]
+
+
+class Recorder(VendorClient):
+    """Asks as any client does, and keeps on `tape` what is answered."""
+
+    def __init__(self, tape: Tape, **options: Any) -> None:
+        super().__init__(**options)
+        self.tape = tape
+
+    async def document(self, method: str, path: str, **asked: Any) -> Document:
+        try:
+            return await super().document(method, path, **asked)
+        except ReconcilerError as error:
+            self.tape[_key(_call(self, method, path, asked))] = Recorded(b"", {}, fault=error)
+            raise
+
+    async def _read(self, response: httpx.Response, limit: int) -> Document:
+        body = b"".join([part async for part in bounded(response, limit, self.meter)])
+        await response.aclose()
+        request = response.request
+        self.tape[request.method, str(request.url), request.content] = Recorded(body, dict(response.headers))
+        return _document(body, dict(response.headers))
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **asked: Any) -> AsyncIterator[Answer]:
+        async with super().stream(method, url, **asked) as answer:
+            body = b"".join([part async for part in answer.chunks()])
+        held = Recorded(body, answer.headers, lines=True)
+        self.tape[_key(_call(self, method, url, asked))] = held
+        yield _answer(held)
+
+
+class Player(VendorClient):
+    """Answers from a tape, as fast as memory gives it."""
+
+    def __init__(self, tape: Tape, **options: Any) -> None:
+        super().__init__(**options)
+        self.tape = tape
+
+    async def document(self, method: str, path: str, **asked: Any) -> Document:
+        held = self.tape[_key(_call(self, method, path, asked))]
+        if held.fault is not None:
+            raise held.fault
+        return _document(held.body, held.headers)
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **asked: Any) -> AsyncIterator[Answer]:
+        yield _answer(self.tape[_key(_call(self, method, url, asked))])
+
+
+def _call(client: VendorClient, method: str, path: str, asked: Mapping[str, Any]) -> Call:
+    return client._call(method, path, asked.get("params"), body=asked.get("body"))
+
+
+def _key(call: Call) -> Key:
+    return call.method, str(call.url), call.content or b""
+
+
+def _document(body: bytes, headers: Mapping[str, str]) -> Document:
+    return Document(parse(body) if body else None, headers)
+
+
+def _answer(held: Recorded) -> Answer:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in _pieces(held.body):
+            yield piece
+
+    return Answer(httpx.Response(200, headers=dict(held.headers)), pieces())
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + PIECE] for at in range(0, len(body), PIECE))
