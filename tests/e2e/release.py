@@ -61,12 +61,15 @@ class Release:
         file.write_text(token)
         return self.plane.kubeconfig(f"{self.namespace}-{account}", "", token_file=file)
 
-    def process(self, spec: Mapping[str, Any], log: Path) -> Process:
-        """The first container of a pod as a process here, with the pod's arguments, variables and token."""
+    def process(self, spec: Mapping[str, Any], log: Path, state: Path | None = None) -> Process:
+        """The first container of a pod as a process here, with the pod's arguments, variables and token.
+
+        `state` is what its volume would be; beside the log if absent.
+        """
         container, kubeconfig = spec["containers"][0], self.kubeconfig(spec["serviceAccountName"])
         arguments = [_here(each) for each in container["args"]]
         environment = self._environment(container)
-        environment |= {"COSTHOOK_STATE": str(log.parent / "state")}
+        environment |= {"COSTHOOK_STATE": str(state or log.parent / "state")}
         if "COSTHOOK_KUBERNETES" in environment:
             environment["COSTHOOK_KUBERNETES"] = str(kubeconfig)
         if arguments[0] == "operate":

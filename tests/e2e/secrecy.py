@@ -1,4 +1,4 @@
-"""Where a planted key must not be: any object but its Secret, any log, any table."""
+"""Where a planted key must not be: any object but its Secret, any log, any metric, any table."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 from sqlalchemy import text
 
 from ledger.database import connect_owner
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.operating import probes
 from tests.e2e.process import Process
 from tests.e2e.team import KEY, Ledger
 
 FORMS = (KEY, base64.b64encode(KEY.encode()).decode())
-KINDS = "providers,manualcosts,events,configmaps,deployments,pods"
+KINDS = "costhook,events,configmaps,deployments,pods,jobs,leases"
 
 
 def leaked(plane: ControlPlane, ledger: Ledger, process: Process) -> Iterator[str]:
     """Every place where the key shows though it must not."""
     places = {"objects": plane.kubectl("get", KINDS, "-A", "-o", "yaml"), "log": process.said()}
+    places |= {"metrics": httpx.get(f"{probes(process)}/metrics").text}
     places |= {path.name: path.read_text(errors="replace") for path in _logs(plane.folder)}
     places |= asyncio.run(_tables(ledger))
     return (place for place, text in places.items() if any(form in text for form in FORMS))

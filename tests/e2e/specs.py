@@ -57,7 +57,17 @@ def near(draw: st.DrawFn, schema: Schema, seeds: list[Spec], most: int = 3) -> S
         half: bool = draw(st.booleans())
         chosen = filled if filled and half else anywhere
         _change(draw, spec, chosen[draw(st.integers(0, len(chosen) - 1))])
-    return spec
+    sent: Spec = _as_kubectl_sends(spec)
+    return sent
+
+
+def _as_kubectl_sends(value: Any) -> Any:
+    """`value` with 1.0 as 1, which is how kubectl writes JSON; CEL takes no 1.0 for a whole number."""
+    if isinstance(value, dict):
+        return {name: _as_kubectl_sends(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_kubectl_sends(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def places(schema: Schema, value: Any) -> Iterator[Place]:

@@ -19,6 +19,7 @@ from tests.e2e.release import Release
 from tests.e2e.team import Ledger, Team
 from tests.e2e.vendor import Vendor
 from tests.e2e.waiting import until
+from tests.integration.command.conftest import open_folder
 
 QUESTION: Final = '{ provider(namespace: "%s", name: "openai") { monthToDate { currency } } }'
 TEXT: Final = {"type": "string"}
@@ -63,10 +64,20 @@ MONITORS: Final = crd(  # prometheus-operator.dev/docs/api-reference: ServiceMon
     "ServiceMonitor",
     {
         "selector": fields(matchLabels=LABELS),
-        "endpoints": many(fields(port=TEXT, path=TEXT, interval=TEXT, authorization=CREDENTIALS)),
+        "endpoints": many(
+            fields(port=TEXT, path=TEXT, interval=TEXT, honorLabels={"type": "boolean"}, authorization=CREDENTIALS)
+        ),
     },
 )
-RULE: Final = {"alert": TEXT, "expr": TEXT, "for": TEXT, "labels": LABELS, "annotations": LABELS}
+RULE: Final = {
+    "alert": TEXT,
+    "record": TEXT,
+    "keep_firing_for": TEXT,
+    "expr": TEXT,
+    "for": TEXT,
+    "labels": LABELS,
+    "annotations": LABELS,
+}
 RULES: Final = crd(
     "monitoring.coreos.com",
     "v1",
@@ -97,7 +108,7 @@ def test_one_pod_holds_everything(release: Release, vendor: Vendor, ledger: Ledg
     team.give_key()
 
     spec = whole.pod_spec("statefulset", "reconciler")
-    with whole.process(spec, tmp_path / "log") as process:
+    with open_folder() as volume, whole.process(spec, tmp_path / "log", volume / "state") as process:
         until_ready(probes(process), process)
         team.apply_provider()
         team.wait_ready()

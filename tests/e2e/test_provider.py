@@ -177,6 +177,21 @@ def test_a_rotated_secret_is_picked_up(team: Team) -> None:
     team.wait_ready()
 
 
+def test_a_secret_that_nobody_watches_is_read_at_each_sync(team: Team) -> None:
+    """A Secret without the label is read when a sync comes: a new key in it needs no restart and no edit."""
+    team.give_key("sk-old")
+    team.apply_provider()
+    team.wait_ready()
+    team.books.keys.clear()
+    team.sync_now()
+    team.wait_reason("Unauthorized")
+
+    team.give_key()
+    team.sync_now()
+
+    team.wait_ready()
+
+
 def test_suspend_stops_and_resume_goes_on(team: Team) -> None:
     """`suspend: true` stops syncing and says so without alarm; `false` goes on."""
     team.give_key()
@@ -281,7 +296,7 @@ def test_no_secret_is_shown_anywhere(team: Team) -> None:
     team.apply_provider()
     team.wait_ready()
 
-    shown = team.kubectl("get", "providers,manualcosts,events,configmaps", "-A", "-o", "yaml")
+    shown = team.kubectl("get", "costhook,events,configmaps", "-A", "-o", "yaml")
     rows = team.ledger.rows("select r::text from resource r union all select s::text from sync_run s")
 
     assert KEY not in shown
