@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -31,6 +31,13 @@ QUESTIONS: Final = 16
 VIEWERS: Final[frozenset[Scope]] = frozenset({"read", "export", "metrics"})
 
 log = structlog.get_logger("api")
+
+
+class Right(NamedTuple):
+    """What one may do to resources of a kind; Kubernetes' words for both."""
+
+    verb: str
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +75,21 @@ class Cluster:
 
     async def _principal(self, questions: _Questions) -> Principal:
         """What the caller may see is asked for every namespace that the ledger knows, unless it is all of them."""
-        seen = await self._where(questions, "get", None)
-        changed = await self._where(questions, "patch", seen)
-        scopes = VIEWERS if changed == frozenset() else VIEWERS | {"sync"}
-        return Principal(questions.caller.user, "kubernetes", seen, scopes, sync_in=changed)
+        seen = await self._where(questions, Right("get", "providers"), None)
+        synced = await self._where(questions, Right("patch", "providers"), seen)
+        alerted = await self._where(questions, Right("patch", "alerts"), seen)
+        granted: dict[Scope, frozenset[str] | None] = {"sync": synced, "alert": alerted}
+        scopes = VIEWERS | {scope for scope, where in granted.items() if where != frozenset()}
+        return Principal(questions.caller.user, "kubernetes", seen, frozenset(scopes), sync_in=synced, alert_in=alerted)
 
-    async def _where(self, questions: _Questions, verb: str, within: Iterable[str] | None) -> frozenset[str] | None:
-        """The namespaces in which the caller may `verb` Providers; None for all of them."""
-        if await questions.may(verb, None):
+    async def _where(self, questions: _Questions, right: Right, within: Iterable[str] | None) -> frozenset[str] | None:
+        """The namespaces in which the caller has the right; None for all of them."""
+        if await questions.may(right, None):
             return None
         if within is None:
             async with self._db.transaction(None) as connection:
                 within = await namespaces(connection)
-        return await questions.among(verb, list(within))
+        return await questions.among(right, list(within))
 
     def _keep(self, key: bytes, until: datetime, found: Principal | None) -> None:
         self._known[key] = until, found
@@ -96,9 +105,9 @@ class _Questions:
         self._reviews, self.caller = reviews, caller
         self._gate = asyncio.Semaphore(QUESTIONS)
 
-    async def may(self, verb: str, namespace: str | None) -> bool:
-        """Whether they may `verb` Providers in the namespace; with None in all of them."""
-        attributes = {"group": "costhook.io", "resource": "providers", "verb": verb}
+    async def may(self, right: Right, namespace: str | None) -> bool:
+        """Whether they have the right in the namespace; with None in all of them."""
+        attributes = {"group": "costhook.io", "resource": right.resource, "verb": right.verb}
         spec = {
             "user": self.caller.user,
             "groups": list(self.caller.groups),
@@ -110,9 +119,9 @@ class _Questions:
             body = await self._reviews.create("authorization.k8s.io/v1", "SubjectAccessReview", spec)
         return body.get("allowed") is True
 
-    async def among(self, verb: str, asked: Sequence[str]) -> frozenset[str]:
-        """Those of the namespaces in which they may."""
-        answers = await asyncio.gather(*(self.may(verb, namespace) for namespace in asked))
+    async def among(self, right: Right, asked: Sequence[str]) -> frozenset[str]:
+        """Those of the namespaces in which they have it."""
+        answers = await asyncio.gather(*(self.may(right, namespace) for namespace in asked))
         return frozenset(namespace for namespace, allowed in zip(asked, answers, strict=True) if allowed)
 
 

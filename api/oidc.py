@@ -46,7 +46,7 @@ class OidcSettings:
     """Where the keys are; None: where the issuer's discovery document says."""
     claim: str = "groups"
     grants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    scopes: frozenset[Scope] = frozenset({"read", "export", "sync"})
+    scopes: frozenset[Scope] = frozenset({"read", "export", "sync", "alert"})
 
 
 class Verifier:

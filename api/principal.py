@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-Scope = Literal["read", "sync", "export", "metrics"]
-"""What a caller may do: read costs, ask for and cancel syncs, take files, scrape metrics."""
+Scope = Literal["read", "sync", "alert", "export", "metrics"]
+"""What a caller may do: read costs, ask for and cancel syncs, acknowledge and silence alerts and test channels, take
+files, scrape metrics."""
 
 SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
 
@@ -23,11 +24,17 @@ class Principal:
     sync_in: frozenset[str] | None = None
     """The namespaces in which the scope sync holds; None: in all that they see."""
 
+    alert_in: frozenset[str] | None = None
+    """The same of the scope alert."""
+
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
 
     def may_sync(self, namespace: str) -> bool:
         return self.may("sync") and (self.sync_in is None or namespace in self.sync_in)
+
+    def may_alert(self, namespace: str) -> bool:
+        return self.may("alert") and (self.alert_in is None or namespace in self.alert_in)
 
     def sees(self, namespace: str) -> bool:
         return self.namespaces is None or namespace in self.namespaces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,8 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.database import WriterDB, translated
 
 REQUESTS: Final = "costhook_requests"
-"""Someone asked for a sync, or for one to be canceled. The payload is JSON: namespace and name."""
+"""Someone asked for a sync, for one to be canceled, or did something about an alert, a silence or a message.
 
+The payload is JSON: the namespace and the name of what is meant.
+"""
+
+_TELL: Final = text("select pg_notify(:channel, :payload)")
 _PRESENT: Final = text("select pg_advisory_lock_shared(hashtext('costhook.listener'), hashtext(:channel))")
 _HEARD: Final = text("""
     select exists (
@@ -73,3 +78,9 @@ class Listener:
 async def is_heard(connection: AsyncConnection, channel: str) -> bool:
     """Whether anybody listens to the channel now, in whatever process."""
     return bool((await connection.execute(_HEARD, {"channel": channel})).scalar())
+
+
+async def tell(connection: AsyncConnection, namespace: str, name: str) -> None:
+    """Tell whoever reconciles, on commit, that it is worth looking at what has this name."""
+    payload = json.dumps({"namespace": namespace, "name": name})
+    await connection.execute(_TELL, {"channel": REQUESTS, "payload": payload})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,14 +9,13 @@ from typing import Final
 from sqlalchemy import text
 
 from ledger.database import Connection, ReaderDB
-from ledger.notices import REQUESTS, is_heard
+from ledger.notices import REQUESTS, is_heard, tell
 from ledger.runs import Request
 
 _ASK: Final = text("""
     insert into sync_request (namespace, provider, requested_at, requested_by, first_day, after_last_day)
     values (:namespace, :provider, :now, :by, :first_day, :after_last_day) returning id
 """)
-_NOTIFY: Final = text("select pg_notify(:channel, :payload)")
 _TAKEN: Final = text("select run_id from sync_request where namespace = :namespace and id = :id")
 
 
@@ -62,7 +60,7 @@ async def put(connection: Connection, asking: Asking) -> Asked:
         "after_last_day": asking.wish.after_last_day,
     }
     asked = Asked(asking.namespace, asking.provider, (await connection.execute(_ASK, values)).scalar_one())
-    await _notify(connection, asking.namespace, asking.provider)
+    await tell(connection, asking.namespace, asking.provider)
     return asked
 
 
@@ -71,7 +69,7 @@ async def put_cancel(connection: Connection, namespace: str, run_id: int) -> boo
     provider = (await connection.execute(_CANCEL, {"namespace": namespace, "id": run_id})).scalar()
     if provider is None:
         return False
-    await _notify(connection, namespace, provider)
+    await tell(connection, namespace, provider)
     return True
 
 
@@ -93,7 +91,3 @@ async def anyone_reconciles(db: ReaderDB) -> bool:
     async with db.transaction(()) as connection:
         return await is_heard(connection, REQUESTS)
 
-
-async def _notify(connection: Connection, namespace: str, provider: str) -> None:
-    payload = json.dumps({"namespace": namespace, "name": provider})
-    await connection.execute(_NOTIFY, {"channel": REQUESTS, "payload": payload})

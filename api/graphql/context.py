@@ -12,9 +12,10 @@ from strawberry.types import Info
 
 from api.principal import Principal
 from api.settings import ConnectorInfo
+from ledger.alerts.book import Name as AlertName
 from ledger.database import Connection, ReaderDB
+from ledger.reads import alerts, runs
 from ledger.reads import providers as reading
-from ledger.reads import runs
 
 Name = tuple[str, str]
 
@@ -30,10 +31,12 @@ class Context:
     connectors: Sequence[ConnectorInfo] = ()
     month_costs: DataLoader[Name, Sequence[reading.MonthCost]] = field(init=False)
     running: DataLoader[Name, runs.SyncRun | None] = field(init=False)
+    levels: DataLoader[AlertName, Sequence[alerts.LevelStanding]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.month_costs = DataLoader(load_fn=self._month_costs)
         self.running = DataLoader(load_fn=self._running)
+        self.levels = DataLoader(load_fn=self._levels)
 
     @asynccontextmanager
     async def ledger(self) -> AsyncIterator[Connection]:
@@ -50,6 +53,11 @@ class Context:
         async with self.ledger() as connection:
             found = await runs.running(connection, names)
         return [found.get(name) for name in names]
+
+    async def _levels(self, names: list[AlertName]) -> list[Sequence[alerts.LevelStanding]]:
+        async with self.ledger() as connection:
+            found = await alerts.levels(connection, names, self.now)
+        return [found.get(name, ()) for name in names]
 
 
 Resolving = Info[Context, None]

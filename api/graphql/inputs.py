@@ -11,6 +11,7 @@ import strawberry
 from api.graphql.errors import Code, PublicError
 from ledger.charge import MAX_TEXT
 from ledger.reads import filters, periods, questions
+from ledger.reads.filters import NO_TEXT
 from ledger.reads.periods import Comparison, Granularity
 
 MAX_VALUES: Final = 200
@@ -134,7 +135,9 @@ def texts(values: list[str], name: str) -> tuple[str, ...]:
 
 
 def text(value: str, name: str) -> str:
-    """The value, when no charge is without such a long one. Raises PublicError."""
+    """The value, when the ledger can hold it. Raises PublicError."""
+    if NO_TEXT.search(value):
+        raise PublicError(Code.BAD_INPUT, "This holds a character that no text of the ledger can hold.", field=name)
     if len(value) > MAX_TEXT:
         raise PublicError(Code.BAD_INPUT, f"At most {MAX_TEXT} characters.", field=name)
     return value

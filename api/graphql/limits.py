@@ -40,9 +40,26 @@ MAX_DIGITS: Final = 40
 MAX_COST: Final = 10_000
 """One per field, times the rows of the pages it lies in; reports and introspection cost extra."""
 
-PAGES: Final[Mapping[str, int]] = dict.fromkeys(("charges", "costEntries", "providers", "restatements", "syncRuns"), 50)
-"""Fields that give pages, and the rows of one where `first` is not given."""
-EXTRA: Final[Mapping[str, int]] = {"costs": 200, "models": 200, "__schema": 1_000, "__type": 100, "totalCount": 50}
+PAGES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        (
+            *("alertHistory", "alerts", "budgets", "channels", "charges", "costEntries", "notifications", "providers"),
+            *("restatements", "silences", "syncRuns"),
+        ),
+        50,
+    ),
+    "levels": 4,
+}
+"""Fields that give pages, and the rows of one where `first` is not given; an alert has a few levels, as a rule."""
+EXTRA: Final[Mapping[str, int]] = {
+    "costs": 200,
+    "history": 50,
+    "standing": 20,
+    "models": 200,
+    "__schema": 1_000,
+    "__type": 100,
+    "totalCount": 50,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ async def sync_provider(
         wish = Request(None, None) if days is None else Request(days.first, days.after_last)
         await requests.put(connection, Asking(namespace, name, wish, context.principal.name, context.now))
         detail = {} if days is None else {"from": days.first.isoformat(), "to": days.after_last.isoformat()}
-        await _note(connection, context, "syncProvider", namespace, name, detail)
+        await note(connection, context, "syncProvider", namespace, name, detail)
     return SyncRequested(namespace=namespace, provider=name, from_=wish.first_day, to=wish.after_last_day)
 
 
@@ -87,7 +87,7 @@ async def cancel_sync(info: Resolving, *, id: strawberry.ID) -> CancelSyncResult
         _check(context, namespace)
         if not await requests.put_cancel(connection, namespace, number):
             return StateProblem(code="NOT_RUNNING", message="The run has ended already.", field="id")
-        await _note(connection, context, "cancelSync", namespace, run.provider, {"run": number})
+        await note(connection, context, "cancelSync", namespace, run.provider, {"run": number})
         changed = await runs.sync_run(connection, namespace, number)
     assert changed is not None
     return CancelRequested(sync_run=run_of(changed))
@@ -111,9 +111,10 @@ def not_found(message: str, field: str) -> NotFoundProblem:
     return NotFoundProblem(code="NOT_FOUND", message=message, field=field)
 
 
-async def _note(
+async def note(
     connection: Connection, context: Context, action: str, namespace: str, subject: str, detail: Mapping[str, Any]
 ) -> None:
+    """Write into the audit log, with the change, what the caller did."""
     principal = context.principal
     entry = audit.Entry(
         at=context.now,

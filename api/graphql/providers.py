@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -142,6 +143,20 @@ async def provider(info: Resolving, *, namespace: str, name: str) -> Provider | 
     return None if found is None else _provider(found)
 
 
+def conditions_of(held: Sequence[reading.Condition]) -> list[Condition]:
+    """Conditions as clients see them."""
+    return [
+        Condition(
+            type=each.type,
+            status=ConditionStatus(each.status),
+            reason=each.reason,
+            message=each.message,
+            last_transition_time=each.last_transition_time,
+        )
+        for each in held
+    ]
+
+
 def _place(row: reading.Provider) -> tuple[str, str, str]:
     return (row.namespace, row.name, row.kind)
 
@@ -157,16 +172,7 @@ def _provider(row: reading.Provider) -> Provider:
         suspended=row.suspended,
         attribution_only=row.attribution_only,
         removed=row.removed,
-        conditions=[
-            Condition(
-                type=held.type,
-                status=ConditionStatus(held.status),
-                reason=held.reason,
-                message=held.message,
-                last_transition_time=held.last_transition_time,
-            )
-            for held in row.conditions
-        ],
+        conditions=conditions_of(row.conditions),
         place=row.place,
         complete_through=row.complete_through,
         last_sync_time=row.last_sync_at,

@@ -26,7 +26,7 @@ def create(
     *,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do: read, sync, export, metrics; may be repeated; read if absent"),
+        typer.Option(help="What it may do: read, sync, alert, export, metrics; may be repeated; read if absent"),
     ] = None,
     namespace: Namespaces = None,
     expires: Annotated[

@@ -118,7 +118,7 @@ BEYOND_ROLLUP: Final = frozenset({"resources", "skus", "tags"})
 Level = Literal["charges", "accounts"]
 
 
-_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 """What Postgres cannot hold in a text: the zero character, and halves of characters."""
 
 
@@ -131,7 +131,7 @@ class Parameters:
     def add(self, value: Any) -> str:
         """Keep the value; returns how the statement names it. Raises InvalidQuestion for what is no text."""
         for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, str) and _NO_TEXT.search(part):
+            if isinstance(part, str) and NO_TEXT.search(part):
                 raise InvalidQuestion("a text holds a character that no text of the ledger can hold", "filter")
         name = f"p{len(self.values)}"
         self.values[name] = value
@@ -145,6 +145,15 @@ def where(chosen: ChargeFilter, parameters: Parameters, row: str, level: Level =
     """
     counted = _counted(chosen, row, level)
     return " and ".join([*_conditions(chosen, parameters, row, level), *counted]) or "true"
+
+
+def among(columns: Mapping[str, tuple[str, ...] | None], parameters: Parameters) -> list[str]:
+    """A condition for each column whose values are asked for, after one that always holds."""
+    return ["true"] + [
+        f"{column} = any(cast({parameters.add(list(values))} as text[]))"
+        for column, values in columns.items()
+        if values is not None
+    ]
 
 
 def camel(name: str) -> str:

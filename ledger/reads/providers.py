@@ -184,7 +184,7 @@ def _provider(row: Any) -> Provider:
         labels=row.labels or {},
         suspended=row.suspended,
         attribution_only=row.attribution_only,
-        conditions=[_condition(held) for held in row.status.get("conditions", ())],
+        conditions=[condition(held) for held in row.status.get("conditions", ())],
         place=row.place,
         complete_through=row.complete_through,
         last_sync_at=row.last_sync_at,
@@ -193,7 +193,8 @@ def _provider(row: Any) -> Provider:
     )
 
 
-def _condition(held: Mapping[str, Any]) -> Condition:
+def condition(held: Mapping[str, Any]) -> Condition:
+    """A condition as a status holds it."""
     since = held.get("lastTransitionTime")
     return Condition(
         type=str(held.get("type", "")),

@@ -25,8 +25,12 @@ from tests.integration.api.test_costs import REPORT
 from tests.integration.api.test_mutations import CANCEL, SYNC
 from tests.integration.api.test_queries import PROVIDERS, declare
 from tests.integration.ledger.conftest import READ_AT, Desk, charge, days
+from tests.integration.ledger.test_isolation import breached, hushed
 
 PERIOD = {"from": "2026-09-28", "to": "2026-10-05"}
+
+
+ALERTING = ("alerts", "alertHistory", "budgets", "channels", "notifications", "silences(active: null)")
 
 
 @dataclass
@@ -73,7 +77,11 @@ async def team(writer: WriterDB, http: httpx.AsyncClient, amount: str) -> Team:
     key = Key(namespace=desk.namespace, provider="groq", month=date(2026, 9, 1))
     async with writer.transaction() as connection:
         await manual_entries.add(connection, key, figure(amount, "USD", None), Hand("me", "local", READ_AT))
-    scopes = ["read", "sync", "export", "metrics"]
+    await breached(desk)
+    await hushed(desk)
+    for kind, name in (("Alert", "over"), ("Budget", "ai"), ("Channel", "hook")):
+        await declare(writer, desk.namespace, name, kind)
+    scopes = ["read", "sync", "alert", "export", "metrics"]
     return Team(desk, await tokens.create(writer, "t", scopes, [desk.namespace], NOW), http)
 
 
@@ -144,6 +152,24 @@ async def test_naming_the_other_team_is_like_naming_nobody(teams: tuple[Team, Te
             )
             for name, more in (("addCost", ', amount: "1"'), ("editCost", ', amount: "1"'), ("deleteCost", ""))
         ),
+        *(
+            (f"query ($ns: String!) {{ {asked} {{ totalCount edges {{ node {{ id }} }} }} }}", {})
+            for asked in (
+                *(f"{field}(filter: {{namespaces: [$ns]}})" for field in ("alerts", "alertHistory", "budgets")),
+                *("notifications(filter: {namespaces: [$ns]})", "channels(namespaces: [$ns])"),
+                "silences(namespaces: [$ns], active: null)",
+            )
+        ),
+        ('query ($ns: String!) { budget(namespace: $ns, name: "ai") { name } }', {}),
+        *(
+            (f"mutation ($ns: String!) {{ {asked} {{ __typename ... on Problem {{ code message field }} }} }}", {})
+            for asked in (
+                *('acknowledgeAlert(namespace: $ns, name: "over")', 'unacknowledgeAlert(namespace: $ns, name: "over")'),
+                'silence(scope: {namespace: $ns}, until: "2030-01-01T00:00:00Z", reason: "x")',
+                'silence(scope: {namespace: $ns, alert: "over"}, until: "2030-01-01T00:00:00Z", reason: "x")',
+                'testChannel(namespace: $ns, name: "hook")',
+            )
+        ),
     ]
     for query, variables in queries:
         theirs = await a.post(query, **variables, ns=b.namespace)
@@ -165,6 +191,36 @@ async def test_cursors_and_ids_of_the_other_team_open_nothing(teams: tuple[Team,
     for run in held["syncRuns"]["edges"]:
         assert (await a.data(CANCEL, id=run["node"]["id"]))["cancelSync"]["code"] == "NOT_FOUND"
         assert (await b.data(CANCEL, id=run["node"]["id"]))["cancelSync"]["__typename"] == "CancelRequested"
+
+
+async def test_messages_and_silences_of_the_other_team_are_out_of_reach(teams: tuple[Team, Team]) -> None:
+    """By B's ids A finds no message, ends no silence and retries nothing."""
+    a, b = teams
+    listed = "{ notifications { edges { node { id } } } silences(active: null) { edges { node { id } } } }"
+    held = await b.data(listed)
+    [message], [silence] = (
+        [edge["node"]["id"] for edge in held[name]["edges"]] for name in ("notifications", "silences")
+    )
+    one = "query ($id: ID!) { notification(id: $id) { state } }"
+    assert (await a.data(one, id=message))["notification"] is None
+    assert (await b.data(one, id=message))["notification"] is not None
+    for name, id_, possible in (
+        ("retryNotification", message, "StateProblem"),
+        ("endSilence", silence, "SilenceEnded"),
+    ):
+        change = f"mutation ($id: ID!) {{ {name}(id: $id) {{ __typename }} }}"
+        assert (await a.data(change, id=id_))[name]["__typename"] == "NotFoundProblem"
+        assert (await b.data(change, id=id_))[name]["__typename"] == possible
+
+
+async def test_doing_something_takes_the_scope(teams: tuple[Team, Team], writer: WriterDB) -> None:
+    """A token that may only read acknowledges, silences and sends nothing."""
+    a, _ = teams
+    a.token = await tokens.create(writer, "reader", ["read", "sync"], [a.namespace], NOW)
+    answer = await a.post(
+        'mutation ($ns: String!) { testChannel(namespace: $ns, name: "hook") { __typename } }', ns=a.namespace
+    )
+    assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
 async def test_nobody_changes_the_other_teams_things(teams: tuple[Team, Team]) -> None:

@@ -87,7 +87,7 @@ async def test_good_tokens_open_what_is_granted(house: House) -> None:
             "name": f"{house.provider.url} ann",
             "kind": "JWT",
             "namespaces": seen,
-            "scopes": ["export", "read", "sync"],
+            "scopes": ["alert", "export", "read", "sync"],
         }
 
 

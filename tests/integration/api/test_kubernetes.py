@@ -22,9 +22,10 @@ from api import apiserver
 from api.app import create_app
 from api.kubernetes import KEPT
 from api.server import listening
-from ledger import audit
+from ledger import audit, resources
 from ledger.database import ReaderDB, WriterDB
 from ledger.errors import NeedsPerson
+from ledger.resources import Ref, Sighting
 from tests.integration.api.conftest import NOW, settings
 from tests.integration.ledger.conftest import Desk
 
@@ -32,6 +33,9 @@ ACCOUNT = "system:serviceaccount:team-a:reporter"
 VIEWER = {"query": "{ viewer { name kind namespaces scopes } }"}
 SYNC = """mutation ($namespace: String!, $name: String!) {
   syncProvider(namespace: $namespace, name: $name) { __typename }
+}"""
+SILENCE = """mutation ($namespace: String!) {
+  silence(scope: {namespace: $namespace}, until: "2026-12-01T00:00:00Z", reason: "moving") { __typename }
 }"""
 BROKEN: dict[str, Response] = {
     "down": PlainTextResponse("no", 500),
@@ -65,7 +69,9 @@ class ApiServer:
 
     tokens: dict[str, str] = field(default_factory=lambda: {"good": ACCOUNT})
     rights: set[tuple[str, str, str | None]] = field(default_factory=set)
-    """User, verb and namespace; None for all namespaces."""
+    """User, verb and namespace, as to Providers; None for all namespaces."""
+    alerting: set[tuple[str, str, str | None]] = field(default_factory=set)
+    """The same as to Alerts."""
     mood: str = "good"
     of: str = "tokenreviews"
     """Which reviews the mood is for."""
@@ -93,7 +99,8 @@ class ApiServer:
     def _may(self, spec: dict[str, Any]) -> dict[str, Any]:
         wanted = spec["resourceAttributes"]
         right = spec["user"], wanted["verb"], wanted.get("namespace")
-        return {"allowed": right in self.rights or (*right[:2], None) in self.rights}
+        rights = {"providers": self.rights, "alerts": self.alerting}[wanted["resource"]]
+        return {"allowed": right in rights or (*right[:2], None) in rights}
 
 
 @dataclass
@@ -168,6 +175,19 @@ async def test_who_may_patch_may_sync_there_and_nowhere_else(house: House, desk:
         assert said in (await house.ask(query={"query": SYNC, "variables": variables})).text
     [entry] = [entry for entry in await audit.latest(desk.db, 50) if entry.namespace == desk.namespace]
     assert (entry.actor, entry.actor_kind) == (ACCOUNT, "kubernetes")
+
+
+async def test_who_may_patch_alerts_may_silence_them_there_and_nowhere_else(house: House, desk: Desk) -> None:
+    """The right to Alerts is asked for by itself: without it one sees them, and with it one may not sync."""
+    house.server.rights = {(ACCOUNT, "get", None)}
+    house.server.alerting = {(ACCOUNT, "patch", desk.namespace)}
+    await resources.see(desk.db, Sighting(Ref(desk.namespace, "Alert", "a"), "u", 1, "s", None, {}, {}), NOW)
+
+    assert (await house.viewer())["scopes"] == ["alert", "export", "metrics", "read"]
+    for where, said in ((desk.namespace, "Silenced"), ("elsewhere", "do nothing about its alerts")):
+        assert said in (await house.ask(query={"query": SILENCE, "variables": {"namespace": where}})).text
+    refused = await house.ask(query={"query": SYNC, "variables": {"namespace": desk.namespace, "name": desk.name}})
+    assert "This takes the scope sync." in refused.text
 
 
 async def test_an_unknown_token_opens_nothing(house: House) -> None:

@@ -205,7 +205,7 @@ async def test_connectors_and_the_caller_introduce_themselves(asker: Asker) -> N
         "kind": "LOCAL",
         "name": "local",
         "namespaces": None,
-        "scopes": ["export", "metrics", "read", "sync"],
+        "scopes": ["alert", "export", "metrics", "read", "sync"],
     }
     assert data["connectors"] == [
         {"type": "openai", "origin": "API", "settlingDays": 1.0, "guide": "docs/connectors/openai.md"}

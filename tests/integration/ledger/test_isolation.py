@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from ledger.alerts import book, hands
+from ledger.alerts.book import Name
+from ledger.alerts.evaluation import evaluate
+from ledger.alerts.hands import Hand, Which
+from ledger.alerts.rule import Level, Rule, Scope
 from ledger.database import ReaderDB, WriterDB
 from ledger.schema import TENANT_TABLES
+from ledger.window import DAY
 from tests.integration.ledger.conftest import READ_AT, Desk, charge, days
 
 
@@ -53,6 +61,98 @@ async def test_a_reader_sees_its_namespaces_only(reader: ReaderDB, desk: Desk, s
         async with reader.transaction([desk.namespace]) as connection:
             seen = set((await connection.execute(text(f"select distinct namespace from {table}"))).scalars())
         assert seen == {desk.namespace}, table
+
+
+async def breached(desk: Desk) -> None:
+    """An alert that fired and that a channel is to be told of."""
+    rule = Rule(
+        kind="Spend",
+        scope=Scope(),
+        levels=(Level("1 USD", "warning", amount=Decimal(1)),),
+        channels=("hook",),
+        currency="USD",
+        period="Monthly",
+    )
+    async with desk.db.transaction() as connection:
+        await book.keep(connection, Name(desk.namespace, "over"), 1, rule, READ_AT)
+    await desk.sync(days(50, 55), [charge(52, "a", "5")])
+    while await evaluate(desk.db, READ_AT):
+        pass
+
+
+async def hushed(desk: Desk) -> None:
+    """A silence, which also leaves a mark of what is to be judged."""
+    async with desk.db.transaction() as connection:
+        scope, hand = hands.Scope(desk.namespace), Hand("me", READ_AT)
+        await hands.silence(connection, scope, hand, READ_AT + DAY, "we know")
+
+
+ALERTING = ("alert_rule", "alert_state", "alert_transition", "evaluation_due", "notification", "silence")
+
+
+async def test_a_reader_sees_its_alerts_only(reader: ReaderDB, desk: Desk, stranger: Desk) -> None:
+    """Rules, states, history, messages, silences and what is due: those of other teams are not there."""
+    for owner in (desk, stranger):
+        await breached(owner)
+    for owner in (desk, stranger):
+        await hushed(owner)
+
+    for table in ALERTING:
+        async with reader.transaction([desk.namespace]) as connection:
+            seen = set((await connection.execute(text(f"select distinct namespace from {table}"))).scalars())
+        assert seen == {desk.namespace}, table
+
+
+async def test_what_people_do_stays_in_their_namespaces(reader: ReaderDB, desk: Desk, stranger: Desk) -> None:
+    """Nobody acknowledges, silences, ends, tests or retries anything of a team they do not see."""
+    for owner in (desk, stranger):
+        await breached(owner)
+    for owner in (desk, stranger):
+        await hushed(owner)
+    theirs, hand = Name(stranger.namespace, "over"), Hand("me", READ_AT)
+    [(silence,)] = await stranger.rows("select id from silence where namespace = :ns")
+    [(message,)] = await stranger.rows("update notification set state = 'Dead' where namespace = :ns returning id")
+    async with reader.transaction([desk.namespace]) as connection:
+        assert await hands.acknowledge(connection, Which(theirs), hand, None, None) == []
+        assert await hands.unacknowledge(connection, Which(theirs), hand) == []
+        assert not await hands.end_silence(connection, stranger.namespace, int(str(silence)), hand)
+        assert await hands.retry(connection, stranger.namespace, int(str(message)), hand) is None
+        assert not await hands.is_there(connection, stranger.namespace, "Alert")
+        assert [
+            was.level
+            for was in await hands.acknowledge(connection, Which(Name(desk.namespace, "over")), hand, None, None)
+        ] == ["1 USD"]
+
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with reader.transaction([desk.namespace]) as connection:
+            await hands.silence(connection, hands.Scope(stranger.namespace), hand, READ_AT + DAY, "mine now")
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with reader.transaction([desk.namespace]) as connection:
+            await hands.ask_test(connection, stranger.namespace, "hook", "k", hand)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update alert_state set state = 'Ok'",
+        "update alert_transition set reason = 'x'",
+        "delete from alert_transition",
+        "delete from alert_state",
+        "update alert_rule set rule = '{}'",
+        "update notification set receipt = 'x'",
+        "update notification set message = '{}'",
+        "delete from notification",
+        "update silence set reason = 'x'",
+        "delete from silence",
+        "delete from evaluation_due",
+        "update evaluation_due set since = now()",
+    ],
+)
+async def test_a_reader_changes_nothing_else_of_alerts(reader: ReaderDB, desk: Desk, statement: str) -> None:
+    """What was judged and told is closed to it; it may only say what people did about it."""
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with reader.transaction([desk.namespace]) as connection:
+            await connection.execute(text(statement))
 
 
 async def test_a_reader_without_namespaces_sees_nothing(reader: ReaderDB, desk: Desk) -> None:
