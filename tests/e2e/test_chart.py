@@ -27,6 +27,35 @@ def test_pods_pass_the_restricted_standard(release: Release) -> None:
     until(lambda: made() == {"reconciler", "api"}, lambda: release.plane.kubectl("get", "events", "-A"))
 
 
+def test_the_chart_has_no_fault_that_helm_knows(release: Release) -> None:
+    """`helm lint --strict` is content with the chart, its values and their schema."""
+    said = release.plane.run(
+        "helm", "lint", "--strict", str(CHART), "--set", "database.existingSecret=costhook-database"
+    )
+
+    assert "0 chart(s) failed" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("api.replica=2", "replica"),
+        ("api.replicas=two", "replicas"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("database.existingSecret=", "say where the database is, by exactly one of"),
+        ("database.embedded=true", "say where the database is, by exactly one of"),
+        ("api.ingress.enabled=true", "api.ingress.host: say under which name the API is reached"),
+    ],
+)
+def test_wrong_values_are_refused_with_words(release: Release, values: str, said: str) -> None:
+    """A value that is unknown, of the wrong type, or that contradicts another is refused by its name."""
+    usual = ("--set", "database.existingSecret=costhook-database")
+    answer = release.plane.run("helm", "template", "x", str(CHART), *usual, "--set", values, ok=False)
+
+    assert said in answer
+    assert "kind: Deployment" not in answer
+
+
 def test_an_upgrade_keeps_what_is_there(release: Release) -> None:
     """`helm upgrade` with the same values changes nothing, and keeps the CRDs."""
     crd = ("get", "crd", "providers.costhook.io", "-o", "jsonpath={.metadata.uid}")

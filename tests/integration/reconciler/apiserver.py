@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -39,6 +39,10 @@ class ApiServer:
     token: str = "first"
     asked: list[str] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    secret_watches: deque[Script] = field(default_factory=deque)
+    """What watches of Secrets send; there may be none, as long as nothing is here."""
+    secret_selectors: set[str | None] = field(default_factory=set)
+    """The label selectors by which Secrets were asked for."""
     _versions: Any = field(default_factory=lambda: count(1))
 
     def make(self, name: str) -> dict[str, Any]:
@@ -51,7 +55,7 @@ class ApiServer:
             "apiVersion": "costhook.io/v1alpha1",
             "kind": "Provider",
             "metadata": {**meta, "resourceVersion": version},
-            "spec": {"type": "openai"},
+            "spec": {"type": "openai", "secretRef": {"name": f"{name}-key"}},
         }
         self.objects[name] = found
         return {"type": "ADDED" if before is None else "MODIFIED", "object": found}
@@ -80,14 +84,25 @@ class ApiServer:
         preferred = {"version": "v1alpha1"}
         said: dict[str, Any] = {
             "/api": {"versions": ["v1"]},
-            "/api/v1": {"resources": [_kind("namespaces", "Namespace", namespaced=False)]},
+            "/api/v1": {
+                "resources": [
+                    _kind("namespaces", "Namespace", namespaced=False),
+                    _kind("secrets", "Secret", namespaced=True),
+                ]
+            },
             "/apis": {"groups": [{"name": "costhook.io", "versions": [preferred], "preferredVersion": preferred}]},
             GROUP: {"resources": [_kind("providers", "Provider", namespaced=True)]},
         }
         return self._refused(request) or JSONResponse(said[request.url.path])
 
     async def secrets(self, request: Request) -> Response:
-        return self._refused(request) or status(403)
+        self.secret_selectors.add(request.query_params.get("labelSelector"))
+        if not self.secret_watches and "watch" not in request.query_params:
+            return self._refused(request) or status(403)
+        if "watch" in request.query_params:
+            script = self.secret_watches.popleft() if self.secret_watches else quiet
+            return StreamingResponse(self._stream(script), media_type="application/json")
+        return JSONResponse({"kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": []})
 
     def _refused(self, request: Request) -> Response | None:
         if request.headers.get("authorization") != f"Bearer {self.token}":
@@ -109,14 +124,20 @@ def status(code: int) -> Response:
     return JSONResponse({"kind": "Status", "status": "Failure", "code": code, "message": "so it is"}, code)
 
 
-async def quiet(server: ApiServer) -> AsyncIterator[Any]:
-    """Nothing happens, and the server says so now and then."""
-    while not server.over.is_set():
-        yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}
-        try:
-            await asyncio.wait_for(server.over.wait(), 0.1)
-        except TimeoutError:
-            continue
+def again_and_again(event: Any) -> Script:
+    """The event, every now and then."""
+
+    async def script(server: ApiServer) -> AsyncIterator[Any]:
+        while not server.over.is_set():
+            yield event
+            with suppress(TimeoutError):
+                await asyncio.wait_for(server.over.wait(), 0.1)
+
+    return script
+
+
+quiet = again_and_again({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}})
+"""Nothing happens, and the server says so."""
 
 
 async def silent(server: ApiServer) -> AsyncIterator[Any]:

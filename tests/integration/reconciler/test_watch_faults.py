@@ -16,7 +16,7 @@ from reconciler.errors import NeedsPerson
 from reconciler.kinds.catalogue import kinds
 from reconciler.sources.base import Key
 from reconciler.sources.kubernetes import Access, KubernetesSource, watch
-from tests.integration.reconciler.apiserver import ApiServer, api_server, silent, then, until
+from tests.integration.reconciler.apiserver import ApiServer, again_and_again, api_server, silent, then, until
 
 OPENAI = Key("Provider", "team-a", "openai")
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
@@ -84,6 +84,19 @@ async def test_what_is_there_and_what_comes_is_named(server: ApiServer, tmp_path
         await listener.hears(Key("Provider", "team-a", "second"))
         await until(lambda: listener.source.watching)
         assert await listener.source.trouble() is None
+
+
+async def test_only_labelled_secrets_are_watched(server: ApiServer, tmp_path: Path) -> None:
+    """Secrets are listed and watched by their label alone; one that changes names those who use it, and is not kept."""
+    server.make("openai")
+    meta = {"name": "openai-key", "namespace": "team-a", "uid": "s", "resourceVersion": "9"}
+    changed = {"kind": "Secret", "apiVersion": "v1", "metadata": meta, "data": {"apiKey": "c2stcGxhbnRlZA=="}}
+    server.secret_watches.append(again_and_again({"type": "MODIFIED", "object": changed}))
+    async with listening(tmp_path) as listener:
+        await listener.hears(times=2)
+        assert "c2stcGxhbnRlZA==" not in str(vars(listener.source._notes))
+
+    assert server.secret_selectors == {"costhook.io/watch=true"}
 
 
 async def test_a_silent_watch_is_begun_anew(server: ApiServer, tmp_path: Path) -> None:
