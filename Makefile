@@ -88,7 +88,7 @@ clean: ## remove what was installed, built and cached here; .costhook, the data,
 # --- what the targets stand on -----------------------------------------------------------------------------
 
 # Releases younger than a week are left alone: what is wrong with them is mostly found by then.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' --exclude-newer '7 days'
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
