@@ -19,12 +19,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.alert_metrics import AlertScrape
 from api.export_question import refusal
 from api.graphql.errors import Code
 from api.graphql.http import Refusal, refused
 from api.settings import ApiSettings
 from ledger.database import ReaderDB
 from ledger.errors import LedgerError
+from ledger.reads.alert_metrics import alert_figures
 from ledger.reads.metrics import Figures, figures
 
 WHOSE: Final = ("namespace", "provider")
@@ -43,11 +45,12 @@ def route(settings: ApiSettings, db: ReaderDB) -> Route:
         now = settings.clock()
         try:
             async with db.transaction(principal.namespaces) as connection:
-                found = await figures(connection, now)
+                found, alerting = await figures(connection, now), await alert_figures(connection, now)
         except LedgerError as error:
             return refused(refusal(error))
         registry = CollectorRegistry()
         registry.register(Scrape(found, now, whole_house=principal.namespaces is None))
+        registry.register(AlertScrape(alerting, now))
         encode, kind = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
@@ -114,6 +117,11 @@ class Scrape(Collector):
             ),
             ("last_sync_duration_seconds", "How long the last sync took.", [row.seconds for row in rows]),
             ("vendor_calls_today", "Requests made to the vendor on this UTC day.", [float(row.calls) for row in rows]),
+            (
+                "call_budget_used_share",
+                "The part of the day's call budget that is spent, where one is declared: 1 is all of it.",
+                [None if row.call_budget is None else row.calls / row.call_budget for row in rows],
+            ),
         )
         for name, says, values in readings:
             yield _gauge(f"costhook_{name}", says, WHOSE, zip(labels, values, strict=True))

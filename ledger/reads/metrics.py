@@ -43,7 +43,9 @@ _PROVIDERS = text("""
         coalesce((p.complete_through + 2)::timestamp at time zone 'UTC', p.created_at) + p.lag as data_due,
         p.last_sync_at, r.status @> '{"conditions": [{"type": "Ready", "status": "True"}]}' as ready,
         run.outcome, extract(epoch from run.finished_at - run.started_at)::float8 as seconds,
-        coalesce(calls.calls, 0) as calls
+        coalesce(calls.calls, 0) as calls,
+        case when jsonb_typeof(r.spec #> '{callBudget,perDay}') = 'number'
+            then nullif((r.spec #>> '{callBudget,perDay}')::numeric, 0)::float8 end as call_budget
     from provider p
     left join resource r on r.namespace = p.namespace and r.name = p.name and r.kind = p.kind
     left join lateral (
@@ -107,6 +109,8 @@ class ProviderState:
     seconds: float | None
     calls: int
     """Requests made to the vendor today."""
+    call_budget: float | None
+    """How many may be made in a day, where that is declared."""
 
 
 @dataclass(frozen=True, slots=True)
