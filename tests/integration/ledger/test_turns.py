@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -17,12 +17,12 @@ RUNS = "select outcome, reason, calls::int, bytes_read::int from sync_run where 
 CALLS = "select day, calls::int, bytes_read::int from vendor_call where namespace = :ns"
 
 
-def _wish(desk: Desk, holder: str = "me", **known: object) -> Wish:
-    return Wish(desk.namespace, desk.name, holder, MINUTE, "Schedule", **known)  # type: ignore[arg-type]  # by name
+def _wish(desk: Desk, holder: str = "me", ended_at: datetime | None = None) -> Wish:
+    return Wish(desk.namespace, desk.name, holder, MINUTE, "Schedule", ended_at)
 
 
-async def _begun(desk: Desk, **known: object) -> Turn:
-    turn = await turns.begin(desk.db, _wish(desk, **known), READ_AT)
+async def _begun(desk: Desk, holder: str = "me") -> Turn:
+    turn = await turns.begin(desk.db, _wish(desk, holder), READ_AT)
     assert isinstance(turn, Turn)
     return turn
 
