@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
 from ledger.money import amount
 from reconciler.errors import Bug
@@ -17,7 +17,7 @@ def _number(value: object) -> Decimal:
     return amount(value)
 
 
-Number = Annotated[Decimal, BeforeValidator(_number)]
+Number = Annotated[Decimal, PlainValidator(_number)]
 """An exact number, which vendors write as a JSON number or as a numeric text."""
 
 

@@ -12,7 +12,7 @@ from datetime import UTC
 from decimal import Decimal
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainValidator
 
 from ledger.money import EXACT, amount, currency, minor_digits
 
@@ -43,7 +43,7 @@ class Row(Answer):
 class CostRow(Row):
     """One line of a day's bill; `amount` is in the currency's smallest unit, `cost` in its major one."""
 
-    amount: Annotated[Decimal, BeforeValidator(amount)]
+    amount: Annotated[Decimal, PlainValidator(amount)]
     currency: Annotated[str, AfterValidator(currency)]
     cost_type: str | None = None
     description: str | None = None

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator
 
 from ledger.money import amount, currency
 from ledger.window import DAY, EPOCH
@@ -30,7 +30,7 @@ def _midnight(value: object) -> datetime:
     return EPOCH + timedelta(seconds=value)
 
 
-Number = Annotated[Decimal, BeforeValidator(_number)]
+Number = Annotated[Decimal, PlainValidator(_number)]
 R = TypeVar("R")
 
 
@@ -78,7 +78,7 @@ class Project(Answer):
 class Bucket(Answer, Generic[R]):
     """A UTC day. Its end is not read: today's may be cut at the present."""
 
-    start_time: Annotated[datetime, BeforeValidator(_midnight)]
+    start_time: Annotated[datetime, PlainValidator(_midnight)]
     results: list[R]
 
 
