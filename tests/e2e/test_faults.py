@@ -202,7 +202,7 @@ def test_a_rotated_token_is_picked_up(team: Team, release: Release, reconciler: 
 
 
 async def test_a_restarted_postgres_is_waited_for(team: Team, release: Release, reconciler: Process) -> None:
-    """While Postgres is away nothing is lost and nobody restarts; when it is back, what was asked is done."""
+    """While Postgres is away nothing is lost, and the pod is not ready, but lives; then, what was asked is done."""
     folder = Path(tempfile.mkdtemp(prefix="costhook-e2e-"))
     server = get_server(folder, cleanup_mode="stop")
     ledger = Ledger(await make_ledger(server.get_uri()))
@@ -211,12 +211,13 @@ async def test_a_restarted_postgres_is_waited_for(team: Team, release: Release, 
     own.give_key()
     only = ("--namespace", team.namespace)
     account = release.kubeconfig("costhook-reconciler")
-    with asleep(reconciler), operating(account, ledger.url, log, more=only, settings=SETTINGS):
+    with asleep(reconciler), operating(account, ledger.url, log, more=only, settings=SETTINGS) as running:
         own.apply_provider()
         own.wait_ready()
         server.cleanup()
         own.kubectl("annotate", "cprov", "openai", "costhook.io/requested-at=away")
         until(lambda: "will be tried again" in log.read_text())
+        assert _health(running) == [200, 503]
         with get_server(folder, cleanup_mode="delete"):
             own.wait_handled("away")
             rows = "select count(*) from sync_run where outcome = 'Succeeded' and namespace = :n"
@@ -237,6 +238,11 @@ def test_a_cluster_that_cannot_be_used_is_told(team: Team, release: Release, tmp
     said = process.said()
     assert "Traceback" not in said
     assert ("cannot be used" if broken == "kubeconfig" else "refuses Costhook's credential") in said
+
+
+def _health(process: Process) -> list[int]:
+    """What the probes for liveness and for readiness are answered."""
+    return [httpx.get(f"{probes(process)}/{path}").status_code for path in ("healthz", "readyz")]
 
 
 def _client(team: Team, token: str | None = None) -> httpx.Client:

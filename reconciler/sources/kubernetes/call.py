@@ -101,7 +101,7 @@ class Caller:
                 continue
             if status >= 400:
                 raise _refused(what, status, text)
-            return dict(json.loads(text))
+            return _read(what, text)
         raise AssertionError("unreachable")
 
     async def _renew(self, refused: ApiClient) -> None:
@@ -125,6 +125,16 @@ async def _send(
     )
     answer = await client.call_api(*request, _request_timeout=REQUEST_SECONDS)
     return answer.status, await answer.read()
+
+
+def _read(what: str, text: bytes) -> Object:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ClusterUnavailable(f"something that is no API server answered when asked to {what}")
+    return found
 
 
 def _refused(what: str, status: int, text: bytes) -> ReconcilerError:

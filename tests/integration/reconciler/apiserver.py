@@ -36,6 +36,9 @@ class ApiServer:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     watches: deque[Script] = field(default_factory=deque)
     refusals: deque[int] = field(default_factory=deque)
+    answers: deque[Response] = field(default_factory=deque)
+    """For the next requests about one object, as they are."""
+    page: int = 500
     token: str = "first"
     asked: list[str] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,11 +76,15 @@ class ApiServer:
             script = self.watches.popleft() if self.watches else quiet
             return StreamingResponse(self._stream(script), media_type="application/json")
         self.asked.append("list")
-        head = {"kind": "ProviderList", "metadata": {"resourceVersion": str(next(self._versions))}}
-        return JSONResponse({**head, "items": list(self.objects.values())})
+        first = int(request.query_params.get("continue") or 0)
+        last, there = first + self.page, list(self.objects.values())
+        metadata = {"resourceVersion": str(next(self._versions)), "continue": str(last) if last < len(there) else ""}
+        return JSONResponse({"kind": "ProviderList", "metadata": metadata, "items": there[first:last]})
 
     async def one(self, request: Request) -> Response:
         found = self.objects.get(request.path_params["name"])
+        if self.answers:
+            return self.answers.popleft()
         return self._refused(request) or (JSONResponse(found) if found else status(404))
 
     async def discover(self, request: Request) -> Response:
@@ -164,7 +171,7 @@ async def api_server(folder: Path) -> AsyncIterator[tuple[ApiServer, Path]]:
     server = ApiServer()
     routes = [
         Route(f"{GROUP}/providers", server.answer),
-        Route(f"{GROUP}/namespaces/{{namespace}}/providers/{{name}}", server.one),
+        Route(f"{GROUP}/namespaces/{{namespace}}/providers/{{name}}", server.one, methods=["GET", "PATCH"]),
         Route("/api/v1/secrets", server.secrets),
         *(Route(path, server.discover) for path in ("/api", "/api/v1", "/apis", GROUP)),
     ]
