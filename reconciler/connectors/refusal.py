@@ -101,7 +101,9 @@ def _words(body: Any) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:EXCERPT]
+    """One line, in which no character steers the terminal that shows it."""
+    line = " ".join(text.split())[:EXCERPT]
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
 def _phrase(status: int) -> str:

@@ -72,6 +72,7 @@ def attempt(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     server = ScriptedServer()
     server.route("GET", "/costs", costs)
     server.route("GET", "/escape", lambda _: Reply(status=403, body=b"\x1b[2Jno"))
+    server.route("GET", "/said", lambda _: Reply.json({"error": "\x1b[2Jno"}, 403))
     with serving(server) as url:
         file = tmp_path / "acme.yaml"
         file.write_text(MANIFEST.replace("ADDRESS", url))
@@ -113,12 +114,16 @@ def test_json_holds_every_charge(attempt: Call) -> None:
 def test_what_a_vendor_says_cannot_steer_the_terminal(attempt: Call, tmp_path: Path) -> None:
     """Control characters in an answer are shown as such, not obeyed."""
     file = tmp_path / "acme.yaml"
-    file.write_text(file.read_text().replace("/costs", "/escape"))
-    answer = attempt("--from", "2026-03-02", "--to", "2026-03-03")
+    text = file.read_text()
+    file.write_text(text.replace("/costs", "/escape"))
+    shown = attempt("--from", "2026-03-02", "--to", "2026-03-03")
+    file.write_text(text.replace("/costs", "/said"))
+    told = attempt("--from", "2026-03-02", "--to", "2026-03-03")
 
-    assert answer.code == 1
-    assert "\x1b" not in answer.out
-    assert "\N{REPLACEMENT CHARACTER}[2J" in answer.out
+    assert (shown.code, told.code) == (1, 1)
+    assert "\x1b" not in shown.out + shown.err + told.out + told.err
+    assert "\N{REPLACEMENT CHARACTER}[2Jno" in shown.out
+    assert "\N{REPLACEMENT CHARACTER}[2Jno" in told.err
 
 
 def test_a_refusal_is_shown(attempt: Call, tmp_path: Path) -> None:
