@@ -38,7 +38,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was said to something that was sent: the beginning of the body, in whatever form. Names are lower-case."""
+    """What was said to something that was sent: of the body as much as was asked for. Names are lower-case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)

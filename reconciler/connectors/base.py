@@ -122,8 +122,8 @@ class Context:
     """What a connector is given besides its settings.
 
     `memory` is what earlier windows asked to remember (see Window.remember). `folder` is where the manifest
-    lies, for connectors that read files; None in a cluster. `name` is the Provider's, and `entries` reads
-    the figures that people entered for it.
+    lies, for connectors that read files; None in a cluster. `name` and `namespace` are the Provider's, and `entries`
+    reads the figures that people entered for it.
     """
 
     http: VendorClient
@@ -132,6 +132,7 @@ class Context:
     memory: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     name: str = ""
+    namespace: str = ""
     entries: Callable[[], Awaitable[Sequence[Entry]]] = no_entries
 
 

@@ -188,10 +188,17 @@ class VendorClient:
         call = self._call(method, path, params, body=body, headers=headers, retry=retry)
         return await self._retrying(call, lambda response: self._read(response, limit or self.limits.body))
 
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Taken:
-        """What a receiver says, in whatever form, once it has taken `content`. Sent once; raises as `json` does."""
+    async def post(
+        self, url: str, content: bytes, headers: Mapping[str, str], *, limit: int | None = None, retry: bool = False
+    ) -> Taken:
+        """What a receiver says, in whatever form, once it has taken these very bytes; raises as `json` does.
+
+        Of its body there is the beginning or, with a `limit` of bytes, all. Sent once, unless `retry` says that twice
+        does no harm.
+        """
         sent = sendable({**self._headers, "Accept": "*/*", **headers})
-        return await self._retrying(Call("POST", below(self._base, url), sent, content, retry=False), self._taken)
+        call = Call("POST", below(self._base, url), sent, content, retry)
+        return await self._retrying(call, lambda response: self._taken(response, limit))
 
     @asynccontextmanager
     async def stream(
@@ -266,8 +273,15 @@ class VendorClient:
             raise Bug(f"the answer is not JSON but {response.headers.get('content-type', 'untyped')[:80]}")
         return Document(parse(body), dict(response.headers))
 
-    async def _taken(self, response: httpx.Response) -> Taken:
-        body = await beginning(response, self.meter)
+    async def _taken(self, response: httpx.Response, limit: int | None) -> Taken:
+        try:
+            body = (
+                await beginning(response, self.meter)
+                if limit is None
+                else b"".join([part async for part in bounded(response, limit, self.meter)])
+            )
+        finally:
+            await response.aclose()
         self._witness.answered(response.status_code, response.headers, body)
         return Taken(response.status_code, dict(response.headers), body)
 

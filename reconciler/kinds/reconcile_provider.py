@@ -137,6 +137,7 @@ async def _opened(
                     sync.turn.memory,
                     case.resource.folder,
                     name=case.ref.name,
+                    namespace=case.ref.namespace,
                     entries=partial(manual_entries.of_provider, deps.db, case.ref.namespace, case.ref.name),
                 ),
             )

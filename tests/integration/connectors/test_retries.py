@@ -107,6 +107,21 @@ async def test_a_post_that_may_be_repeated(server: ScriptedServer, client: Vendo
     assert await client.json("POST", "/x", body={}, retry=True) == []
 
 
+async def test_a_post_of_bytes_is_read_whole_where_a_limit_is_given(
+    server: ScriptedServer, client: VendorClient, waits: list[float]
+) -> None:
+    """Without a limit there is the beginning of what was said; with one there is all of it, or an error."""
+    said = b"x" * 100_000
+    server.route("POST", "/v1/x", lambda request: Reply(body=said if request.body == b"ask" else b""))
+
+    assert len((await client.post("/x", b"ask", {})).body) < len(said)
+    server.fail(Reply(body=said, cut=12), times=1)
+    assert (await client.post("/x", b"ask", {}, limit=len(said), retry=True)).body == said
+    assert len(waits) == 1
+    with pytest.raises(Bug, match="longer"):
+        await client.post("/x", b"ask", {}, limit=len(said) - 1)
+
+
 async def test_json_that_breaks_off(server: ScriptedServer, client: VendorClient, waits: list[float]) -> None:
     """JSON that ends too early is asked for again, and reported if it always does."""
     serve(server, b'{"data": [')
