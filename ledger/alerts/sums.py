@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.alerts.rule import CostMetric, Scope
 from ledger.reads.periods import Period
 
+# One row for each scope and provider of it: the planner, which knows nothing of either, must not join them again.
 _ASKED: Final = """
     asked as materialized (
         select * from jsonb_to_recordset(cast(:asked as jsonb)) as a(
@@ -23,30 +24,34 @@ _ASKED: Final = """
         )
     ),
     member as materialized (
-        select a.id, p.namespace, p.name, p.complete_through, p.suspended and p.complete_through is null as idle,
+        select a.*, p.name, p.complete_through, p.suspended and p.complete_through is null as idle,
             p.deleted_at is not null as removed
         from asked a join provider p on p.namespace = a.namespace and p.labels @> a.labels
             and case when a.providers is null then not p.attribution_only else p.name = any(a.providers) end
     )
 """
 
-# The rollup is added up to the dimensions that scopes know, once, before it meets the scopes.
+# The rollup is added up once to the dimensions that scopes know, and its days are packed into one row for each of
+# their values, so that a thousand scopes are compared with dozens of rows and not with a month of them.
 _BY_DAY: Final = text(f"""
-    with {_ASKED}, cell as materialized (
+    with {_ASKED}, cell as (
         select namespace, provider, service_name, sub_account_id, billing_currency, day,
             sum(billed_cost) as billed, sum(effective_cost) as effective
         from daily_cost
         where namespace in (select namespace from member) and provider in (select name from member)
             and day >= (select min(first) from asked) and day < (select max(after_last) from asked)
         group by 1, 2, 3, 4, 5, 6
+    ), packed as materialized (
+        select namespace, provider, service_name, sub_account_id, billing_currency, array_agg(day) as days,
+            array_agg(billed) as billed, array_agg(effective) as effective
+        from cell group by 1, 2, 3, 4, 5
     ), summed as (
-        select a.id, c.billing_currency, c.day,
-            sum(case when a.effective then c.effective else c.billed end) as amount
-        from asked a join member m on m.id = a.id
-        join cell c on c.namespace = m.namespace and c.provider = m.name and c.day >= a.first and c.day < a.after_last
+        select a.id, c.billing_currency, held.day, sum(held.amount) as amount
+        from member a join packed c on c.namespace = a.namespace and c.provider = a.name
             and (a.services is null or c.service_name = any(a.services))
             and (a.sub_accounts is null or c.sub_account_id = any(a.sub_accounts))
-        where a.tags = '{{}}'
+        cross join unnest(c.days, case when a.effective then c.effective else c.billed end) as held (day, amount)
+        where a.tags = '{{}}' and held.day >= a.first and held.day < a.after_last
         group by 1, 2, 3
     )
     select id, billing_currency as currency, array_agg(day) as days, array_agg(amount) as amounts
@@ -57,8 +62,7 @@ _TAGGED: Final = text(f"""
     with {_ASKED}, summed as (
         select a.id, c.billing_currency, (c.charge_period_start at time zone 'UTC')::date as day,
             coalesce(sum(case when a.effective then c.effective_cost else c.billed_cost end), 0) as amount
-        from asked a join member m on m.id = a.id
-        join charge c on c.namespace = m.namespace and c.provider = m.name and c.tags @> a.tags
+        from member a join charge c on c.namespace = a.namespace and c.provider = a.name and c.tags @> a.tags
             and c.charge_period_start >= a.first::timestamp at time zone 'UTC'
             and c.charge_period_start < a.after_last::timestamp at time zone 'UTC'
             and (a.services is null or c.service_name = any(a.services))
@@ -72,22 +76,25 @@ _TAGGED: Final = text(f"""
 
 # A provider that has no data yet makes its scope unknown; one that is gone, or was never begun, does not.
 _WHOLE: Final = text(f"""
-    with {_ASKED}
+    with {_ASKED}, known as materialized (
+        select namespace, name, (
+            select d.day from daily_cost d where d.namespace = p.namespace and d.provider = p.name
+            order by d.day limit 1
+        ) as since
+        from (select distinct namespace, name from member) p
+    )
     select id, count(*) filter (where not removed and not idle) as providers,
         case when bool_or(complete_through is null and not removed and not idle) then null
             else coalesce(min(complete_through) filter (where not removed), max(complete_through)) end as through,
-        (
-            select min(d.day) from member s join daily_cost d on d.namespace = s.namespace and d.provider = s.name
-            where s.id = member.id
-        ) as since
-    from member group by id
+        min(since) as since
+    from member join known using (namespace, name) group by id
 """)
 
 _DRIVERS: Final = text(f"""
     with {_ASKED}
     select c.service_name as name, sum(case when a.effective then c.effective_cost else c.billed_cost end) as amount
-    from asked a join member m on m.id = a.id
-    join daily_cost c on c.namespace = m.namespace and c.provider = m.name and c.day >= a.first and c.day < a.after_last
+    from member a join daily_cost c on c.namespace = a.namespace and c.provider = a.name
+        and c.day >= a.first and c.day < a.after_last
         and (a.services is null or c.service_name = any(a.services))
         and (a.sub_accounts is null or c.sub_account_id = any(a.sub_accounts))
     where c.billing_currency = :currency

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import cluster, exports, files, ingest, memory, parse, reads, scrape
+from tests.bench import alerts, cluster, exports, files, ingest, memory, parse, reads, scrape
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
@@ -38,6 +38,7 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "parse": lambda: parse.figures(options.rows // LINES_OF, options.rounds),
         "exports": lambda: exports.figures(url, options.rows, options.rounds),
         "scrape": lambda: scrape.figures(url, options.providers, options.asked),
+        "alerts": lambda: alerts.figures(url, options.rows, options.alerts, options.rounds),
         "reads": lambda: reads.figures(url, options.rows, options.asked),
     }
     if not options.small:  # a control plane and half a minute of quiet are nothing small
@@ -58,12 +59,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians count (3)")
     parser.add_argument("--asked", type=int, default=200, help="how often each question is put (200)")
     parser.add_argument("--providers", type=int, default=1_000, help="providers that are scraped (1000)")
+    parser.add_argument("--alerts", type=int, default=1_000, help="alerts that one sync touches (1000)")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go (bench.json)")
     parser.add_argument("--small", action="store_true", help="few rows, once: does everything still run?")
     parser.add_argument("--only", nargs="*", default=(), help="names of benches to run")
     options = parser.parse_args(arguments)
     if options.small:
         options.rows, options.rounds, options.asked, options.providers = SMALL_ROWS, 1, 5, 10
+        options.alerts = 20
     return options
 
 

@@ -20,6 +20,7 @@ FIGURES = {
     *("unchanged_rows_written", "unchanged_dead_tuples", "unchanged_wal_beyond_bookkeeping", "restated_rows_written"),
     *("export_csv", "export_jsonl", "export_first_byte_ms", "export_memory_growth", "metrics_p95_ms"),
     *(f"{question}_{figure}" for question in QUESTIONS for figure in ("p95_ms", "tenfold")),
+    *("alerts_judged_seconds", "alerts_judged"),
     *(f"parse_{name}" for name in built_in() if name not in ("focus", "manual")),
 }
 HOLDS = {"unchanged_rows_written", "unchanged_dead_tuples", "unchanged_wal_beyond_bookkeeping", "restated_rows_written"}

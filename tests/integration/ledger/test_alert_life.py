@@ -76,7 +76,8 @@ class World:
             await book.keep(connection, self.alert, self.generation, rule, self.now)
 
     async def do(self, step: str, value: Any) -> None:
-        """One step, and what is due after it."""
+        """One step, a second after the last, and what is due after it."""
+        self.now += timedelta(seconds=1)
         match step:
             case "sync":
                 await self._sync(value)
@@ -164,7 +165,7 @@ class World:
             return [tuple(row) for row in found]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(steps, min_size=4, max_size=14))
 async def test_states_turns_and_notices_are_those_of_the_oracle(
     writer: WriterDB, script: list[tuple[str, Any]]
