@@ -27,7 +27,7 @@ class Declared(Connector[HttpSettings]):
     Settings = HttpSettings
     traits: ClassVar[Traits] = Traits(
         type="http",
-        title="Any JSON API, as declared",
+        title="Any JSON API",
         origin="api",
         gives="Whatever the manifest maps: cost and FOCUS fields per row of the answer.",
         grain="Day",

@@ -74,7 +74,7 @@ class Manual(Connector[ManualSettings]):
     Settings = ManualSettings
     traits: ClassVar[Traits] = Traits(
         type="manual",
-        title="Entered by hand",
+        title="Vendors without an API",
         origin="manual",
         gives="What a person enters for each month and service, for vendors without an API.",
         grain="Month",
