@@ -70,6 +70,10 @@ crds: $(STAMP)/run ## write crds/ from the models of the kinds
 chart: $(STAMP)/run ## write the chart's README, schema and CRDs from what they follow from
 	@$(BIN)/python charts/document.py
 
+.PHONY: dashboards
+dashboards: $(STAMP)/dev ## write the Grafana dashboards that the chart ships from charts/dashboards
+	@$(BIN)/python -m charts.dashboards
+
 .PHONY: docs
 docs: $(STAMP)/dev ## check the documentation: links, code, guides, reasons
 	@$(BIN)/pytest --no-cov -q tests/unit/test_docs.py
