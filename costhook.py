@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.terminal.channels import Work
+from api.terminal.channels import group_of as channel_commands
 from api.terminal.commands import reading
 from api.terminal.entering import cost
+from api.terminal.migrating import migrating
 from api.terminal.opening import in_force, last_watched, now, of_the_api, reader, show
 from api.terminal.options import Authentication, Folder, From, Json, Listen, Namespace, StateDir, To, Url
 from api.terminal.tokens import token
@@ -153,7 +156,6 @@ async def _tried(file: Path, name: str | None, period: Span, witness: Any) -> Ou
 app.command("try")(command_of(_tried))
 app.add_typer(reading)
 app.add_typer(cost, name="cost")
-app.add_typer(token, name="token")
 
 
 @app.command()
@@ -209,19 +211,6 @@ def operate(
 
 
 @app.command()
-def migrate(state: StateDir = None, database_url: Url = None) -> None:
-    """Bring a database's schema to the newest step that this program knows. `up` does it by itself.
-
-    Example: `costhook migrate --database-url postgresql://owner:password@host/costs`
-    """
-    from migrations.ready import ready
-    from migrations.step import last
-
-    with ready(in_force(state=state, database_url=database_url), make=True):
-        typer.echo(f"the schema is at step {last()}")
-
-
-@app.command()
 def connectors(as_json: Json = False) -> None:
     """List the connectors: what each gives, how far back it reaches, how long its figures move, and its guide.
 
@@ -259,19 +248,32 @@ async def _up(settings: Settings, url: str, folder: Path, *, once: bool, as_json
 async def _sync(settings: Settings, url: str, name: str, namespace: str | None, wish: Request) -> int:
     from api.terminal import asked as asking
     from api.terminal.layout import console
+
+    async with reader(settings, url) as db:
+        found = await asking.syncable(db, name, namespace)
+        async with _worker(settings, url, db) as work:
+            asked = await asking.ask(db, found, wish, now())
+            return await asking.shown(db, asked, console(), work(found.kind, found.namespace, found.name))
+
+
+@asynccontextmanager
+async def _worker(settings: Settings, url: str, db: ReaderDB) -> AsyncIterator[Work]:
+    """Who does what is asked by hand: the reconciler that runs, or else this process, over the folder last watched."""
     from ledger.requests import anyone_reconciles
     from reconciler.sources.base import Key
 
-    async with reader(settings, url) as db, AsyncExitStack() as meanwhile:
-        found = await asking.syncable(db, name, namespace)
-        if await anyone_reconciles(db):
-            return await asking.shown(db, await asking.ask(db, found, wish, now()), console(), None)
-        folder = last_watched(settings)
-        meanwhile.enter_context(State(settings.state).held())
-        host = await meanwhile.enter_async_context(_host(settings, url, folder))
-        asked = await asking.ask(db, found, wish, now())
-        work = host.once([Key(found.kind, found.namespace, found.name)])
-        return await asking.shown(db, asked, console(), work)
+    if await anyone_reconciles(db):
+        yield lambda *_: None
+        return
+    folder = last_watched(settings)
+    with State(settings.state).held():
+        async with _host(settings, url, folder) as host:
+            yield lambda *named: host.once([Key(*named)])
+
+
+app.add_typer(channel_commands(_worker), name="channel")
+app.add_typer(token, name="token")
+app.add_typer(migrating)
 
 
 async def _serve(settings: Settings, url: str) -> None:

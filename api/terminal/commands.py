@@ -86,6 +86,45 @@ def costs(
 
 
 @reading.command()
+def budgets(
+    namespace: Namespaces = None, as_json: Json = False, state: StateDir = None, database_url: Url = None
+) -> None:
+    """Show every budget: what is spent of it in its period, what is left, how fast, and where that leads.
+
+    Example: `costhook budgets --json | jq '.[] | select(.standing.exhaustedOn != null) | .name'`
+    """
+    from api.terminal import budgets as table
+
+    settings, at = in_force(state=state, database_url=database_url), now()
+    found = answered(settings, lambda db: table.answer(db, namespace, at))
+    show(lambda to: table.shown(found, to), table.as_json(found) if as_json else None)
+
+
+@reading.command()
+def alerts(
+    *,
+    firing: Annotated[
+        bool, typer.Option("--firing", help="Only alerts that fire; the exit code is 1 if any does")
+    ] = False,
+    namespace: Namespaces = None,
+    as_json: Json = False,
+    state: StateDir = None,
+    database_url: Url = None,
+) -> None:
+    """Show every alert: the levels that are not fine, on which figures, who was told, and who has taken them on.
+
+    Examples: `costhook alerts`, `costhook alerts --firing --namespace team-a`
+    """
+    from api.terminal import alerts as table
+
+    settings, at = in_force(state=state, database_url=database_url), now()
+    found = answered(settings, lambda db: table.answer(db, namespace, at, firing=firing))
+    show(lambda to: table.shown(found, to, at), table.as_json(found) if as_json else None)
+    if firing and found:
+        raise typer.Exit(1)
+
+
+@reading.command()
 def restatements(
     *,
     first: From = None,
