@@ -19,6 +19,7 @@ from tests.e2e.release import Release
 from tests.e2e.team import Ledger, Team
 from tests.e2e.vendor import Vendor
 from tests.e2e.waiting import until
+from tests.grafana import BOARDS
 from tests.integration.command.conftest import open_folder
 
 QUESTION: Final = '{ provider(namespace: "%s", name: "openai") { monthToDate { currency } } }'
@@ -184,6 +185,7 @@ EVERYTHING: Final = {
     "monitoring": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True},
+        "dashboards": {"enabled": True},
     },
     "imagePullSecrets": ["registry"],
     "commonLabels": {"owner": "finance"},
@@ -205,6 +207,9 @@ def test_everything_switched_on(release: Release, ledger: Ledger, tmp_path: Path
         monitors = {each["metadata"]["name"]: each for each in made if each["kind"] == "ServiceMonitor"}
 
         assert len(made) == 9
+        boards = plane.get("configmaps", "-n", "full", "-l", "grafana_dashboard=1")["items"]
+        assert {text for board in boards for text in board["data"].values()} == {each.read_text() for each in BOARDS}
+        assert {board["metadata"]["annotations"]["grafana_folder"] for board in boards} == {"Costhook"}
         manifest = yaml.safe_load_all(plane.run("helm", "get", "manifest", "full", "-n", "full"))
         deployments = {each["metadata"]["name"]: each for each in manifest if each and each["kind"] == "Deployment"}
         assert "replicas" not in deployments["full-api"]["spec"]  # the autoscaler's to say
