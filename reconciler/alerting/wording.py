@@ -64,7 +64,7 @@ def message(key: str, facts: Facts) -> Message:
 def test_message(waiting: Waiting, now: datetime) -> Message:
     """What a channel is sent to see whether it works."""
     return Message(
-        key=waiting.key,
+        key=f"{waiting.namespace}/{waiting.channel}/{waiting.key}",
         what="test",
         namespace=waiting.namespace,
         alert="test",
