@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from reconciler.connectors.http import EgressPolicy, HttpLimits, Meter, VendorClient
 from reconciler.connectors.scripted import Reply, ScriptedServer
 from reconciler.errors import ReconcilerError
+from tests.integration.connectors import aws_moto
 from tests.integration.connectors.certificates import Certificates
 
 JSON = {"Content-Type": "application/json"}
@@ -78,3 +79,17 @@ async def client(make_client: MakeClient) -> AsyncIterator[VendorClient]:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority that clients of a test can be made to trust."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of an emulated AWS, which every test of a process shares."""
+    with aws_moto.running() as url:
+        yield url
+
+
+@pytest.fixture
+def moto(moto_server: str) -> str:
+    """The same, with nothing in it."""
+    aws_moto.forget(moto_server)
+    return moto_server

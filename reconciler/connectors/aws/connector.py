@@ -1,0 +1,163 @@
+"""AWS: costs by day, service, account and region, with credits, refunds, taxes and fees apart.
+
+Cost Explorer takes 0.01 USD for each call, whatever the period, and groups by two dimensions. So a window is long, and
+asked twice: by account and type of record, which tells what stands apart, the accounts and the totals; and then what
+was used, by service and region of a single account, or by service and account of several. Regions of several accounts
+take a call for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar, Final
+
+from ledger.charge import Charge
+from ledger.money import EXACT, ZERO
+from ledger.window import DAY, Span, Window, midnight, month_start
+from reconciler.connectors.aws.bill import apart, is_used, of_account, of_service
+from reconciler.connectors.aws.explorer import VENDOR, Explorer, Figures, Row
+from reconciler.connectors.aws.identity import Identity
+from reconciler.connectors.aws.settings import AwsSettings
+from reconciler.connectors.base import BATCH, Account, Connector, Context, CredentialKey, Traits
+from reconciler.errors import RetryLater
+
+PRICE: Final = Decimal("0.01")
+"""USD for each call: aws.amazon.com/aws-cost-management/aws-cost-explorer/pricing."""
+SYNCS: Final = {"6h": 120, "12h": 60, "1d": 30}
+"""Syncs in a month of thirty days, by spec.interval."""
+TOLERANCE: Final = Decimal("0.01")
+"""How far a day's parts may be from its total: AWS rounds each group by itself."""
+
+
+class Aws(Connector[AwsSettings]):
+    """Reads Cost Explorer."""
+
+    Settings = AwsSettings
+    traits: ClassVar[Traits] = Traits(
+        type="aws",
+        title="Amazon Web Services",
+        origin="api",
+        gives="Billed and amortised cost per day, service, account and region; credits, refunds, taxes and fees apart.",
+        grain="Day",
+        reach=timedelta(days=395),
+        settling=timedelta(days=1),
+        moving=timedelta(days=45),
+        longest_window=timedelta(days=92),
+        call_cost="0.01 USD",
+        credentials=(
+            CredentialKey("accessKeyID", "the id of an access key (AKIA...)", required=False),
+            CredentialKey("secretAccessKey", "the access key itself", required=False),
+            CredentialKey("sessionToken", "the session token of a temporary access key", required=False),
+        ),
+    )
+
+    def __init__(self, settings: AwsSettings, context: Context) -> None:
+        super().__init__(settings, context)
+        self._identity = Identity(settings, context)
+        self._explorer = Explorer(settings, self._identity, self.http)
+        self._known: dict[Span, Figures] = {}
+
+    @classmethod
+    def credential_keys(cls, settings: AwsSettings) -> tuple[CredentialKey, ...]:
+        """None where the platform says who Costhook is."""
+        return cls.traits.credentials if settings.identity == "Secret" else ()
+
+    async def check(self) -> Account:
+        """Ask who the identity is, which is free, and for this month's totals, which costs one call."""
+        account, arn = await self._identity.account()
+        today = midnight(self.context.now.date())
+        totals = await self._explorer.figures(Span(month_start(today), today + DAY), *BY_RECORD)
+        accounts = {row.keys[0] for row in totals.rows}
+        return Account(id=account, name=totals.names.get(account) or None, notes=(f"As {arn}.", *self._price(accounts)))
+
+    def _price(self, accounts: set[str]) -> Iterable[str]:
+        calls = 1 + (len(accounts) if self.settings.cost_explorer.regions and accounts else 1)
+        months = ", ".join(f"{PRICE * calls * syncs} USD at {interval}" for interval, syncs in SYNCS.items())
+        yield f"{len(accounts)} accounts; a sync takes {calls} calls or a few more, {PRICE * calls} USD."
+        yield f"A month of syncs costs {months} (spec.interval)."
+
+    async def windows(self, due: Sequence[Span], history: Span) -> list[Window]:
+        """Long windows, newest first: a call costs the same however many days it tells."""
+        spans = list(_stretches(due, self.traits.longest_window))
+        if not self.settings.cost_explorer.final_only:
+            return [Window(span) for span in spans]
+        return [window for span in spans for window in _by_finality(span, (await self._totals(span)).estimated)]
+
+    async def charges(self, window: Window) -> AsyncIterator[Sequence[Charge]]:
+        totals = await self._totals(window.span)
+        rows = [row for row in totals.rows if window.start <= midnight(row.day) < window.end]
+        used = [row for row in rows if is_used(row.keys[1])]
+        found = [apart(row, totals.names.get(row.keys[0])) for row in rows if not is_used(row.keys[1])]
+        if used:
+            parts = await self._used(window.span, used, totals)
+            _compare(used, parts)
+            found += parts
+        for first in range(0, len(found), BATCH):
+            yield found[first : first + BATCH]
+
+    async def _totals(self, span: Span) -> Figures:
+        """By account and type of record; asked once for every span, and not again for its parts."""
+        for known, figures in self._known.items():
+            if known.start <= span.start and span.end <= known.end:
+                return figures
+        self._known[span] = await self._explorer.figures(span, *BY_RECORD)
+        return self._known[span]
+
+    async def _used(self, span: Span, used: Sequence[Row], totals: Figures) -> list[Charge]:
+        kinds = sorted({row.keys[1] for row in used})
+        accounts = sorted({row.keys[0] for row in used})
+        if len(accounts) > 1 and not self.settings.cost_explorer.regions:
+            told = await self._explorer.figures(span, ("SERVICE", "LINKED_ACCOUNT"), {"RECORD_TYPE": kinds})
+            return [of_service(row, totals.names.get(row.keys[1])) for row in told.rows]
+        found: list[Charge] = []
+        for account in accounts:
+            where = {"RECORD_TYPE": kinds} | ({"LINKED_ACCOUNT": [account]} if len(accounts) > 1 else {})
+            told = await self._explorer.figures(span, ("SERVICE", "REGION"), where)
+            found += [of_account(row, account, totals.names.get(account)) for row in told.rows]
+        return found
+
+
+BY_RECORD: Final = (("LINKED_ACCOUNT", "RECORD_TYPE"), dict[str, Sequence[str]]())
+
+
+def _stretches(due: Sequence[Span], longest: timedelta) -> Iterable[Span]:
+    """`due` cut from its end into spans of at most `longest`, newest first."""
+    for span in sorted(due, reverse=True):
+        end = span.end
+        while end > span.start:
+            start = max(span.start, end - longest)
+            yield Span(start, end)
+            end = start
+
+
+def _by_finality(span: Span, estimated: Iterable[object]) -> list[Window]:
+    """The days that AWS calls estimated, which nobody is to take for complete, apart from those before."""
+    first = min((day for day in span.pieces() if day.start.date() in set(estimated)), default=None)
+    if first is None:
+        return [Window(span)]
+    windows = [Window(Span(first.start, span.end), seen_until=first.start)]
+    return windows if first.start == span.start else [*windows, Window(Span(span.start, first.start))]
+
+
+def _compare(totals: Sequence[Row], parts: Sequence[Charge]) -> None:
+    """Raise RetryLater unless the parts of every day add up to its total: AWS renewed its figures in between."""
+    left: dict[tuple[object, str, str], Decimal] = {}
+    for row in totals:
+        _add(left, (row.day, row.currency, "billed"), row.billed)
+        _add(left, (row.day, row.currency, "amortised"), row.effective)
+    for part in parts:
+        day = part.charge_period_start.date()
+        _add(left, (day, part.billing_currency, "billed"), -(part.billed_cost or ZERO))
+        _add(left, (day, part.billing_currency, "amortised"), -(part.effective_cost or ZERO))
+    wrong = next((key for key, rest in left.items() if abs(rest) > TOLERANCE), None)
+    if wrong is not None:
+        raise RetryLater(
+            f"{VENDOR}'s {wrong[2]} costs of {wrong[0]} do not add up to their total: its figures changed while they "
+            "were read; they are read again."
+        )
+
+
+def _add(left: dict[tuple[object, str, str], Decimal], key: tuple[object, str, str], amount: Decimal) -> None:
+    left[key] = EXACT.add(left.get(key, ZERO), amount)

@@ -1,0 +1,86 @@
+"""What a manifest says in `spec.aws`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from reconciler.connectors.base import Settings
+from reconciler.connectors.rules import rules
+
+
+class CostExplorerSettings(Settings):
+    """How Cost Explorer is asked. Every call costs 0.01 USD."""
+
+    regions: bool = Field(
+        default=False,
+        description="true: costs of several accounts are split by region, for one call more per account and sync. A "
+        "single account's are split in any case, which costs nothing more.",
+    )
+    net: bool = Field(
+        default=False,
+        description="true: costs after discounts that AWS applies later, by the metrics NetUnblendedCost and "
+        "NetAmortizedCost. In member accounts they take the management account's consent.",
+    )
+    final_only: bool = Field(
+        default=False,
+        alias="finalOnly",
+        description="true: days that AWS still calls estimated, which are all of a month until its invoice, do not "
+        "count as complete.",
+    )
+
+
+class AwsSettings(Settings):
+    """The block `spec.aws` of a Provider."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.baseURL) || (has(self.identity) && self.identity == 'Secret')",
+                "only with identity: Secret; the platform's identity is shown to AWS alone",
+            ),
+            field="baseURL",
+        )
+    )
+
+    source: Literal["costExplorer"] = Field(
+        description="costExplorer: costs by day, service, account and region, from the Cost Explorer API.",
+    )
+    identity: Literal["Platform", "Secret"] = Field(
+        default="Platform",
+        description="Platform: Costhook's own identity, by IAM Roles for Service Accounts or EKS Pod Identity. Secret: "
+        "the access key in the Secret that secretRef names.",
+    )
+    role_arn: str | None = Field(
+        default=None,
+        alias="roleARN",
+        description="Role to take on for reading, by sts:AssumeRole, such as "
+        "arn:aws:iam::123456789012:role/CostReader.",
+        max_length=2048,
+        pattern=r"^arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+    )
+    external_id: str | None = Field(
+        default=None,
+        alias="externalID",
+        description="External id that the role's trust policy asks for.",
+        min_length=2,
+        max_length=1224,
+        pattern=r"^[A-Za-z0-9_+=,.@:/-]+$",
+    )
+    region: str = Field(
+        default="us-east-1",
+        description="Region whose STS endpoint is asked for the role.",
+        max_length=32,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
+    )
+    cost_explorer: CostExplorerSettings = Field(
+        default_factory=CostExplorerSettings, alias="costExplorer", description="Settings of source costExplorer."
+    )
+    base_url: str | None = Field(
+        default=None,
+        alias="baseURL",
+        description="Address that is asked in place of AWS's own ones: a proxy in front of them.",
+        max_length=2048,
+        pattern=r"^https?://\S+$",
+    )
