@@ -108,4 +108,5 @@ def test_alerts_can_be_left_out_and_labelled() -> None:
     assert set(rules()) - set(made) == {"CosthookWatchSilent"}
     assert {rule["labels"]["team"] for rule in made.values()} == {"platform"}
     assert {rule["labels"]["severity"] for rule in made.values()} == {"info", "warning", "critical"}
+    assert not any("source" in rule["labels"] for rule in made.values())  # which would route them to who pays
     assert [made[name]["for"] for name in ("CosthookReconcilerDown", "CosthookAPIDown")] == ["3m", "3m"]
