@@ -15,6 +15,7 @@ from api.terminal.layout import write_json
 from api.terminal.syncs import LOOK, Bars, follow, newest, pause, since
 from ledger.database import ReaderDB
 from ledger.errors import DatabaseUnavailable
+from ledger.reads.declared import unready
 from ledger.reads.providers import Provider
 
 Name = tuple[str, str, str]
@@ -49,6 +50,7 @@ class View:
         self._ended: frozenset[int] = frozenset()
         self._problems_told: Sequence[str] = ()
         self._turns_told: dict[Name, tuple[str, str]] = {}
+        self._unready_told: Sequence[str] = ()
 
     async def during(self, work: Awaitable[None]) -> None:
         """Show the syncs that begin while `work` goes on."""
@@ -68,6 +70,7 @@ class View:
         rows = [row for row in await providers.overview(self._db, self._clock()) if _name(row.provider) in names]
         self._problems_told = self._problems()
         self._turns_told = {_name(row.provider): row.turn for row in rows}
+        self._unready_told = await self._unready(names)
         if self._as_json:
             write_json(providers.as_json(rows))
             for reason in providers.reasons(rows):
@@ -76,9 +79,10 @@ class View:
             self._out.print(providers.shown(rows, self._out))
         else:
             self._out.print("The manifests declare nothing yet.")
-        for problem in self._problems_told:
-            self._say(problem, "red")
-        return 1 if self._problems_told or any(row.fails for row in rows) else 0
+        wrong = (*self._unready_told, *self._problems_told)
+        for line in wrong:
+            self._say(line, "red")
+        return 1 if wrong or any(row.fails for row in rows) else 0
 
     def say_where(self, base: str) -> None:
         """Say where the API is."""
@@ -109,6 +113,21 @@ class View:
                 self._say(
                     f"{name[1]}/{name[2]}: {row.ready.reason}: {row.ready.message}", "red" if row.fails else "green"
                 )
+
+        await self._tell_unready(names)
+
+    async def _tell_unready(self, names: Collection[Name]) -> None:
+        """Budgets, alerts and channels that are not Ready any more; one that is again needs no word."""
+        now = await self._unready(names)
+        for line in now:
+            if line not in self._unready_told:
+                self._say(line, "red")
+        self._unready_told = now
+
+    async def _unready(self, names: Collection[Name]) -> Sequence[str]:
+        async with self._db.transaction(None) as connection:
+            found = await unready(connection)
+        return [str(each) for each in found if (each.kind, each.namespace, each.name) in names]
 
     def _tell_problems(self) -> None:
         now = self._problems()

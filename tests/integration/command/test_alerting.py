@@ -176,11 +176,14 @@ def test_a_channel_is_tested_where_up_runs(
 
 
 def test_what_is_not_judged_is_named(local: Call, alerting: Path, folder: Path, url: str) -> None:
-    """An alert whose budget is missing, and a budget that is wrong, are told below the tables, with the reason."""
+    """An alert whose budget is missing makes `up --once` fail, which says why; the tables do as well."""
     text = MANIFESTS.replace("budgetRef: {name: ai}", "budgetRef: {name: none}")
     (alerting / "all.yaml").write_text(text.replace("currency: USD", "currency: EUR"))
     state = ("--state", folder / "state", "--database-url", url)
-    local("up", alerting, "--once", *state)
+    once = local("up", alerting, "--once", *state)
 
+    assert once.code == 1
+    assert "Alert default/over: BudgetNotFound: there is no Budget none" in once.out
+    assert "(all.yaml:" in once.out
     assert "default/over: BudgetNotFound: there is no Budget none" in local("alerts", *state).out
     assert "95.5 USD of the scope are not in EUR" in local("budgets", *state).out
