@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 import yaml
 
 from tests.e2e.controlplane import ControlPlane
@@ -97,6 +98,15 @@ def known(plane: ControlPlane, *definitions: dict[str, Any]) -> Iterator[None]:
     plane.kubectl("delete", "--wait=false", *names)
 
 
+@pytest.fixture
+def alone(reconciler: Process) -> Iterator[None]:
+    """The common reconciler, which serves every namespace, does nothing meanwhile."""
+    reconciler.pause()
+    yield
+    reconciler.resume()
+
+
+@pytest.mark.usefixtures("alone")
 def test_one_pod_holds_everything(release: Release, vendor: Vendor, ledger: Ledger, tmp_path: Path) -> None:
     """With `database.embedded=true` one pod syncs, stores and answers, to whom RBAC lets, behind the Service."""
     plane = release.plane
