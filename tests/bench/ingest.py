@@ -15,7 +15,10 @@ from tests.bench.ground import Ground, changes, ground, synced
 
 Batches = Sequence[Sequence[Charge]]
 
-BOOKKEEPING: Final = frozenset({"lease", "piece", "provider", "sync_run", "vendor_call", "sync_request"})
+BOOKKEEPING: Final = frozenset(
+    {"lease", "piece", "provider", "sync_run", "vendor_call", "sync_request", "evaluation_due"}
+)
+"""What every sync writes about itself, `evaluation_due` among it: the mark by which alerts learn of it."""
 
 
 async def figures(server_url: str, rows: int, rounds: int) -> AsyncIterator[Figure]:
