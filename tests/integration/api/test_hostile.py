@@ -17,6 +17,7 @@ from api.app import create_app
 from api.server import listening
 from ledger.database import ReaderDB
 from tests.integration.api.conftest import Asker, settings
+from tests.integration.api.test_alerts import LEVEL
 
 PERIOD = 'period: {from: "2026-01-01", to: "2026-12-31"}'
 INNER = ("Traceback", "asyncpg", "sqlalchemy", "strawberry", "psycopg", "select ", "/ledger/", "object at 0x")
@@ -50,6 +51,12 @@ TOO_COMPLEX = {
     "introspections": "{ " + " ".join(f"a{i}: __schema {{ types {{ name }} }}" for i in range(10)) + " }",
     "nested pages": NESTED % ("", 100, 100),
     "pages by variable": NESTED % ("query ($n: Int!)", "$n", "$n"),
+    "histories of many budgets": "{ budgets(first: 100) { edges { node { "
+    + " ".join(f"{name}: standing {{ history {{ totals }} }}" for name in "ab")
+    + " } } } }",
+    "figures of many levels": "{ alerts(first: 100) { edges { node { levels { "
+    + " ".join(f"{name}: figures {{ amount limit projected currency asOf reason }}" for name in "abcd")
+    + " } } } } }",
     "digits": f"{{ charges({PERIOD}, first: {'9' * 41}) {{ totalCount }} }}",
     "digits in a list": "{ costs(x: [[" + "1" * 5000 + "]]) { buckets } }",
 }
@@ -116,6 +123,8 @@ async def test_usual_documents_stay_within_the_limits(asker: Asker) -> None:
     assert (await asker.post(get_introspection_query())).status_code == 200
     every = "id namespace provider billedCost billingCurrency serviceName xModel xOrigin chargePeriodStart tags"
     await asker.ask(f"{{ charges({PERIOD}, first: 100) {{ edges {{ cursor node {{ {every} }} }} }} }}")
+    await asker.ask(f"{{ alerts {{ edges {{ node {{ name on budget state levels {{ {LEVEL} }} }} }} }} }}")
+    await asker.ask("{ budgets { edges { node { name standing { spent share history { days amounts totals } } } } } }")
 
 
 BODIES = {
