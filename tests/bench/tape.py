@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from reconciler.connectors.answer import Answer, Document, bounded, parse
+from reconciler.connectors.answer import Answer, Document, Taken, bounded, parse
 from reconciler.connectors.call import Call
 from reconciler.connectors.http import VendorClient
 from reconciler.errors import ReconcilerError
@@ -53,6 +53,11 @@ class Recorder(VendorClient):
             self.tape[_key(_call(self, method, path, asked))] = Recorded(b"", {}, fault=error)
             raise
 
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], **asked: Any) -> Taken:
+        taken = await super().post(url, content, headers, **asked)
+        self.tape["POST", url, content] = Recorded(taken.body, taken.headers)
+        return taken
+
     async def _read(self, response: httpx.Response, limit: int) -> Document:
         body = b"".join([part async for part in bounded(response, limit, self.meter)])
         await response.aclose()
@@ -81,6 +86,10 @@ class Player(VendorClient):
         if held.fault is not None:
             raise held.fault
         return _document(held.body, held.headers)
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], **asked: Any) -> Taken:
+        held = self.tape["POST", url, content]
+        return Taken(200, held.headers, held.body)
 
     @asynccontextmanager
     async def stream(self, method: str, url: str, **asked: Any) -> AsyncIterator[Answer]:
