@@ -43,14 +43,12 @@ class Prometheus:
     def ready(self) -> bool:
         """Whether it answers, and every target has been scraped."""
         try:
+            if not httpx.get(f"{self.url}/-/ready", trust_env=False).is_success:
+                return False
             found = self.ask("targets")["activeTargets"]
         except httpx.HTTPError:
             return False
         return bool(found) and {target["health"] for target in found} == {"up"}
-
-    def complaints(self) -> str:
-        """What the last scrapes failed with."""
-        return str([(each["scrapeUrl"], each["lastError"]) for each in self.ask("targets")["activeTargets"]])
 
 
 @contextmanager
