@@ -13,10 +13,9 @@ from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
 from reconciler.kinds.channel import ChannelSpec
 from reconciler.kinds.reading import read
-from reconciler.sources.base import Key
+from reconciler.sources.base import TEST_AT, Key
 from reconciler.status import Verdict, moment
 
-TEST_AT: Final = "costhook.io/test-at"
 SUSPENDED: Final = Verdict("False", "Suspended", "spec.suspend is true: messages wait until it is false")
 
 

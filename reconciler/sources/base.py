@@ -12,6 +12,7 @@ from reconciler.errors import NeedsPerson
 
 API_VERSION = "costhook.io/v1alpha1"
 REQUESTED_AT = "costhook.io/requested-at"
+TEST_AT = "costhook.io/test-at"
 
 
 class Key(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
-from reconciler.sources.base import REQUESTED_AT, Key
+from reconciler.sources.base import REQUESTED_AT, TEST_AT, Key
 from reconciler.sources.kubernetes.call import Object
 
 _ECHOES = 4
@@ -111,7 +111,8 @@ def _mark(found: Object) -> tuple[Any, ...]:
     """Everything of an object that its reconcile depends on, its status aside."""
     meta = found["metadata"]
     labels = tuple(sorted((meta.get("labels") or {}).items()))
-    requested = (meta.get("annotations") or {}).get(REQUESTED_AT)
+    annotations = meta.get("annotations") or {}
+    requested = tuple(annotations.get(name) for name in (REQUESTED_AT, TEST_AT))
     return meta["uid"], meta["generation"], requested, "deletionTimestamp" in meta, hash(labels)
 
 
