@@ -220,7 +220,7 @@ class _Desk:
                 if held.acknowledged(self.now) and held.acknowledged_until
                 else again
             )
-        if held.state in ("Firing", "NoData") and held.notified_at is None:
+        if held.state in ("Firing", "NoData"):
             yield from (silence.ends_at for silence in self.silences if silence.ends_at > self.now)
 
     def _soon(self, alert: Name, *moments: datetime) -> None:

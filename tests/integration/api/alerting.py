@@ -13,8 +13,8 @@ import httpx
 from api.app import create_app
 from api.server import listening
 from ledger.database import ReaderDB, WriterDB
+from reconciler.alerting.judge import Judge
 from reconciler.connectors.scripted import Reply, ScriptedServer
-from reconciler.sources.base import Key
 from reconciler.sources.memory import MemorySource
 from tests.integration.api.conftest import Asker, settings
 from tests.integration.reconciler.conftest import START, Clock, Plant
@@ -59,8 +59,10 @@ class Team:
         await self.plant.settle()
 
     async def judged(self) -> None:
-        """Have what is marked as due judged and told, without a sync."""
-        await self.plant.settle(Key("Channel", self.namespace, "hook"))
+        """Have what is due judged and told, and nothing reconciled or synced."""
+        judge = Judge(self.plant.deps, lambda _key: None)
+        await judge.judge()
+        await judge.settle()
 
     async def ask(self, query: str, **variables: Any) -> Any:
         """The only field of the answer; where the query has it, `ns` is the namespace."""

@@ -163,6 +163,18 @@ async def test_a_silence_keeps_quiet_and_ends(team: Team) -> None:
     assert over.detail["after"]["until"] == (START + timedelta(hours=7)).isoformat()
 
 
+async def test_what_a_silence_held_back_is_told_when_it_runs_out(team: Team) -> None:
+    """A level that was to be told again while silent is told at the end of the silence, not at the next midnight."""
+    await team.breach(renotifyAfter="24h", levels=[{"percent": 90}])
+    await team.ask(SILENCE, until=(START + timedelta(hours=30)).isoformat())
+    await team.later(hours=26)
+    assert team.receiver.said() == [("firing", "90%")]
+
+    team.plant.clock.now = START + timedelta(hours=30)
+    await team.judged()
+    assert team.receiver.said() == [("firing", "90%")] * 2
+
+
 async def test_silences_cover_what_their_scope_says(team: Team) -> None:
     """A silence of a severity or of a budget covers those levels alone, and says until when."""
     await team.breach()
