@@ -115,6 +115,11 @@ class Scrape(Collector):
                 "End of the last sync that succeeded.",
                 [_moment(row.last_sync_at) for row in rows],
             ),
+            (
+                "next_sync_timestamp_seconds",
+                "When the next sync is due.",
+                [_moment(row.next_sync_at) for row in rows],
+            ),
             ("last_sync_duration_seconds", "How long the last sync took.", [row.seconds for row in rows]),
             ("vendor_calls_today", "Requests made to the vendor on this UTC day.", [float(row.calls) for row in rows]),
             (

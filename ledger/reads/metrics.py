@@ -41,7 +41,7 @@ _SPEND = text("""
 _PROVIDERS = text("""
     select p.namespace, p.name as provider, p.type, p.suspended, p.created_at, p.complete_through,
         coalesce((p.complete_through + 2)::timestamp at time zone 'UTC', p.created_at) + p.lag as data_due,
-        p.last_sync_at, r.status @> '{"conditions": [{"type": "Ready", "status": "True"}]}' as ready,
+        p.last_sync_at, p.next_sync_at, r.status @> '{"conditions": [{"type": "Ready", "status": "True"}]}' as ready,
         run.outcome, extract(epoch from run.finished_at - run.started_at)::float8 as seconds,
         coalesce(calls.calls, 0) as calls,
         case when jsonb_typeof(r.spec #> '{callBudget,perDay}') = 'number'
@@ -104,6 +104,7 @@ class ProviderState:
     data_due: datetime | None
     """When the first day that is not whole should be; None where nothing is expected."""
     last_sync_at: datetime | None
+    next_sync_at: datetime | None
     ready: bool | None
     outcome: str | None
     seconds: float | None

@@ -40,6 +40,10 @@ rules:
       or max by (namespace, provider) (costhook_provider_created_timestamp_seconds{ {{- $api -}} })
       ) > 3600 * {{ $values.syncHours }}
       unless max by (namespace, provider) (costhook_provider_suspended{ {{- $api -}} }) == 1
+      unless (
+      max by (namespace, provider) (costhook_provider_ready{ {{- $api -}} }) == 1
+      unless time() - max by (namespace, provider) (costhook_next_sync_timestamp_seconds{ {{- $api -}} }) > 3600
+      )
     for: 15m
     severity: warning
     summary: No sync of {{ $provider }} has succeeded for {{ $long }}.

@@ -94,12 +94,14 @@ async def test_syncs_and_their_fate_are_told(asker: Asker, desk: Desk) -> None:
     assert found[of("syncs_last_day", outcome="Failed", **mine)] == 1
     assert found[of("last_sync_duration_seconds", **mine)] == 90
     assert found[of("last_successful_sync_timestamp_seconds", **mine)] == (begun + timedelta(seconds=90)).timestamp()
+    assert of("next_sync_timestamp_seconds", **mine) not in found
     assert found[of("vendor_calls_today", **mine)] == 14
     assert found[of("restated_amount_last_day", currency="USD", **mine)] == -1
 
 
-async def test_when_data_is_due_is_told(asker: Asker, desk: Desk, writer: WriterDB) -> None:
+async def test_when_data_and_syncs_are_due_is_told(asker: Asker, desk: Desk, writer: WriterDB) -> None:
     """The day after the whole ones is due when it is over and its lag has passed; before the first, since creation."""
+    await accounts.schedule(writer, desk.namespace, desk.name, NOW + timedelta(hours=6))
     lag, mine = timedelta(days=1, hours=6), {"provider": desk.name}
     await accounts.register(writer, Account(desk.namespace, desk.name, "Provider", "openai", lag=lag), READ_AT)
     before = await scrape(asker, desk.namespace)
@@ -108,6 +110,7 @@ async def test_when_data_is_due_is_told(asker: Asker, desk: Desk, writer: Writer
 
     created = before[of("provider_created_timestamp_seconds", **mine)]
     assert created == READ_AT.timestamp()
+    assert before[of("next_sync_timestamp_seconds", **mine)] == (NOW + timedelta(hours=6)).timestamp()
     assert before[of("data_due_timestamp_seconds", **mine)] == created + lag.total_seconds()
     whole = after[of("complete_through_timestamp_seconds", **mine)]
     assert after[of("data_due_timestamp_seconds", **mine)] == whole + (timedelta(days=1) + lag).total_seconds()
