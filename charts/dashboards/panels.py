@@ -52,46 +52,46 @@ def dashboard(
     return begun.variables(variables)
 
 
-def figure(title: str, query: Query, unit: str = "short", steps: Steps = (), about: str = "") -> stat.Panel:
+def figure(title: str, query: Query, unit: str = "short", steps: Steps = ()) -> stat.Panel:
     """One number, or one for each series."""
-    panel = stat.Panel().title(title).description(about).datasource(source(query)).with_target(query).unit(unit)
+    panel = stat.Panel().title(title).datasource(source(query)).with_target(query).unit(unit)
     panel = panel.graph_mode(BigValueGraphMode.NONE).reduce_options(LAST).thresholds(thresholds(steps))
     return panel.span(4).height(4)
 
 
-def ranking(title: str, query: Query, unit: str = "short", steps: Steps = (), about: str = "") -> bargauge.Panel:
+def ranking(title: str, query: Query, unit: str = "short", steps: Steps = ()) -> bargauge.Panel:
     """A bar for each series, side by side."""
-    panel = bargauge.Panel().title(title).description(about).datasource(source(query)).with_target(query)
+    panel = bargauge.Panel().title(title).datasource(source(query)).with_target(query)
     panel = panel.orientation(VizOrientation.HORIZONTAL).reduce_options(LAST).unit(unit).min(0)
     return panel.thresholds(thresholds(steps)).span(WIDTH // 2).height(8)
 
 
-def lines(title: str, query: Query, unit: str = "short", about: str = "") -> timeseries.Panel:
+def lines(title: str, query: Query, unit: str = "short") -> timeseries.Panel:
     """A line for each series."""
     legend = common.VizLegendOptions().display_mode(LegendDisplayMode.TABLE).placement(LegendPlacement.BOTTOM)
     tooltip = common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
-    panel = timeseries.Panel().title(title).description(about).datasource(source(query)).with_target(query).unit(unit)
+    panel = timeseries.Panel().title(title).datasource(source(query)).with_target(query).unit(unit)
     panel = panel.legend(legend.show_legend(True).calcs(["lastNotNull", "max"])).tooltip(tooltip)
     return panel.span(WIDTH // 2).height(9)
 
 
-def days(title: str, query: Query, unit: str = "short", about: str = "") -> timeseries.Panel:
+def days(title: str, query: Query, unit: str = "short") -> timeseries.Panel:
     """A stack for each day, of a block for each series."""
-    panel = lines(title, query, unit, about).draw_style(GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    panel = lines(title, query, unit).draw_style(GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
     legend = common.VizLegendOptions().display_mode(LegendDisplayMode.TABLE).placement(LegendPlacement.RIGHT)
     panel = panel.legend(legend.show_legend(True).calcs(["sum"]))
     return panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A")).span(WIDTH).height(10)
 
 
-def columns(title: str, query: Query, unit: str = "short", about: str = "") -> barchart.Panel:
+def columns(title: str, query: Query, unit: str = "short") -> barchart.Panel:
     """A column for each row; the first field says what it is."""
-    panel = barchart.Panel().title(title).description(about).datasource(source(query)).with_target(query).unit(unit)
+    panel = barchart.Panel().title(title).datasource(source(query)).with_target(query).unit(unit)
     return panel.legend(common.VizLegendOptions().show_legend(False)).span(WIDTH // 2).height(9)
 
 
-def listing(title: str, queries: Sequence[Query], units: dict[str, str] | None = None, about: str = "") -> table.Panel:
+def listing(title: str, queries: Sequence[Query], units: dict[str, str] | None = None) -> table.Panel:
     """A table; `units` are those of its columns. Several queries have their rows joined by their labels."""
-    panel = table.Panel().title(title).description(about).datasource(source(queries[0])).targets(list(queries))
+    panel = table.Panel().title(title).datasource(source(queries[0])).targets(list(queries))
     for column, unit in (units or {}).items():
         panel = panel.override_by_name(column, [DynamicConfigValue("unit", unit)])
     return panel.span(WIDTH).height(9)
