@@ -45,9 +45,16 @@ class Person:
 
     def syncs(self, token: str) -> str:
         """What they are answered when they ask for a sync."""
-        asked = f'mutation {{ syncProvider(namespace: "{self.team.namespace}", name: "openai") {{ __typename }} }}'
-        said = self.ask(token, asked).json()
-        return str(said["errors"][0]["message"] if "errors" in said else said["data"]["syncProvider"]["__typename"])
+        return self.changes(token, f'syncProvider(namespace: "{self.team.namespace}", name: "openai")')
+
+    def tests(self, token: str) -> str:
+        """What they are answered when they ask for a test message to a channel that there is not."""
+        return self.changes(token, f'testChannel(namespace: "{self.team.namespace}", name: "none")')
+
+    def changes(self, token: str, what: str) -> str:
+        """What they are answered when they ask for a change: the type of the answer, or why not."""
+        said = self.ask(token, f"mutation {{ done: {what} {{ __typename }} }}").json()
+        return str(said["errors"][0]["message"] if "errors" in said else said["data"]["done"]["__typename"])
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +87,15 @@ def test_viewers_see_their_namespace_and_no_other(person: Person) -> None:
     until(lambda: "data" in person.ask(token).json())
     assert person.sees(token) == {person.team.namespace}
     assert "not ask for syncs" in person.syncs(token) or "scope sync" in person.syncs(token)
+    assert "do nothing about its alerts" in person.tests(token) or "scope alert" in person.tests(token)
 
 
-def test_editors_may_ask_for_syncs(person: Person) -> None:
-    """Whoever may change Providers in a namespace may have them synced."""
+def test_editors_may_ask_for_syncs_and_see_to_alerts(person: Person) -> None:
+    """Whoever may change Providers in a namespace may have them synced, and who may change Alerts see to them."""
     person.bind("edit")
 
     assert person.syncs(person.token) == "SyncRequested"
+    assert person.tests(person.token) == "NotFoundProblem"
 
 
 def test_without_a_binding_nothing_is_seen(person: Person) -> None:
