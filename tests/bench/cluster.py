@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import statistics
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from reconciler.sources.kubernetes.api import Api
 from reconciler.sources.kubernetes.watch import Watch
 from tests.bench.figure import Figure
 from tests.bench.ground import server
+from tests.bench.telling import Receiver
 from tests.e2e.controlplane import ControlPlane, missing_programs
 from tests.e2e.operating import operating
 from tests.e2e.process import Process
@@ -65,6 +67,7 @@ def _measured(urls: Sequence[str], providers: int, quiet: float) -> Iterator[Fig
                 yield from bench.quiet(process, providers, quiet)
                 with serving(urls[0], folder / "api.log") as api:
                     yield bench.readable(api)
+                    yield bench.told(api)
             bench.clear()
             bench.create(providers * 5, suspend=True)
             with operating(bench.plane.admin_kubeconfig, urls[1], folder / "b.log", settings=LOUDLY) as process:
@@ -138,6 +141,27 @@ class Bench:
         return Figure(
             name="apply_to_graphql_seconds", ratio=max(seconds), goal=2, at_most=True, detail={"seconds": seconds}
         )
+
+    def told(self, api: httpx.Client) -> Figure:
+        """From a cost being in GraphQL to the alert that it causes being at its receiver, the median of a few."""
+        seconds = []
+        with Receiver().running() as receiver:
+            self._apply("Channel", "oncall", {"type": "alertmanager", "alertmanager": {"url": receiver.url}})
+            for name in [f"told{number}" for number in range(APPLIED)]:
+                self._apply("Budget", name, {"amount": "1.00", "currency": "USD", "scope": {"providers": [name]}})
+                levels = {"levels": [{"percent": 50}], "channels": [{"name": "oncall"}]}
+                self._apply("Alert", name, {"budgetRef": {"name": name}, "on": "Spend", **levels})
+                self.plane.apply(self._provider(name))
+                until(partial(_cost, api, name), every=0.01)
+                synced = perf_counter()
+                until(partial(receiver.heard.__contains__, name), every=0.01)
+                seconds.append(max(0.0, receiver.heard[name] - synced))
+        median = statistics.median(seconds)
+        return Figure(name="sync_to_alert_seconds", ratio=median, goal=5, at_most=True, detail={"seconds": seconds})
+
+    def _apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+        metadata = {"name": name, "namespace": NAMESPACE}
+        self.plane.apply({"apiVersion": "costhook.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
 
     def until_reason(self, reason: str, count: int) -> None:
         """Watch until so many Providers are Ready, or not, for this reason; to list them all would be half the load."""

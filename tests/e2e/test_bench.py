@@ -15,6 +15,7 @@ FIGURES = {
     "idle_cpu_percent",
     "idle_calls_a_minute",
     "apply_to_graphql_seconds",
+    "sync_to_alert_seconds",
     "reconciler_megabytes",
 }
 HOLDS = {"idle_calls_a_minute", "reconciler_megabytes"}
