@@ -26,6 +26,7 @@ from reconciler.errors import ReconcilerError, RetryLater
 from reconciler.feeding import failure
 from reconciler.kinds import (
     reconcile_alert,
+    reconcile_allocation,
     reconcile_budget,
     reconcile_channel,
     reconcile_manualcost,
@@ -57,6 +58,7 @@ class Handler:
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "Alert": Handler(reconcile_alert.reconcile, reconcile_alert.leave),
+    "Allocation": Handler(reconcile_allocation.reconcile, reconcile_allocation.leave),
     "Budget": Handler(reconcile_budget.reconcile, reconcile_budget.leave),
     "Channel": Handler(reconcile_channel.reconcile, reconcile_channel.leave),
     "ManualCost": Handler(reconcile_manualcost.reconcile, reconcile_manualcost.leave),

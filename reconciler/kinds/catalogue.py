@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from reconciler.kinds.alert import AlertSpec, AlertStatus
+from reconciler.kinds.allocation import AllocationSpec, AllocationStatus
 from reconciler.kinds.base import Block, Status
 from reconciler.kinds.budget import BudgetSpec, BudgetStatus
 from reconciler.kinds.channel import ChannelStatus, channel_spec
@@ -46,7 +47,7 @@ class Kind:
         return structural(self.spec)
 
 
-LATER: Final = ("Allocation", "Report")
+LATER: Final = ("Report",)
 """Kinds that the API group reserves and this version does not serve."""
 
 _STANDING: Final = (
@@ -67,7 +68,11 @@ def kinds(connectors: Mapping[str, AnyConnector] | None = None) -> Mapping[str, 
 
 @cache
 def _kinds(provider: type[Block]) -> Mapping[str, Kind]:
-    return {kind.name: kind for kind in (_provider(provider), _manual_cost(), _budget(), _alert(), _channel())}
+    return {kind.name: kind for kind in (_provider(provider), *_others())}
+
+
+def _others() -> tuple[Kind, ...]:
+    return _manual_cost(), _budget(), _alert(), _channel(), _allocation()
 
 
 def _provider(spec: type[Block]) -> Kind:
@@ -168,4 +173,22 @@ def _channel() -> Kind:
             _MESSAGE,
         ),
         selectable=(".spec.type",),
+    )
+
+
+def _allocation() -> Kind:
+    return Kind(
+        name="Allocation",
+        plural="allocations",
+        short_name="calloc",
+        says="How costs map to teams, products or environments.",
+        spec=AllocationSpec,
+        status=AllocationStatus,
+        columns=(
+            Column("Dimension", ".spec.dimension"),
+            *_READY,
+            _AGE,
+            _MESSAGE,
+        ),
+        selectable=(".spec.dimension",),
     )

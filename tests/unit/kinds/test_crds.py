@@ -14,7 +14,14 @@ from reconciler.kinds.crds import crd, crds, write
 from tests.unit.kinds.vendors import OFFERED
 
 FOLDER = Path(__file__).parents[3] / "crds"
-SHORT = {"Provider": "cprov", "ManualCost": "cmanual", "Budget": "cbudget", "Alert": "calert", "Channel": "cchan"}
+SHORT = {
+    "Provider": "cprov",
+    "ManualCost": "cmanual",
+    "Budget": "cbudget",
+    "Alert": "calert",
+    "Channel": "cchan",
+    "Allocation": "calloc",
+}
 CRDS = {kind.name: crd(kind) for kind in kinds(OFFERED).values()}
 
 

@@ -15,6 +15,8 @@ from reconciler.kinds.structural import structural
 
 DOCS = Path(__file__).parents[3] / "docs/kinds"
 KINDS = kinds()
+LISTED = {"entries", "rules"}
+"""Lists whose items' fields stand in the tables as well."""
 
 
 def page(name: str) -> str:
@@ -46,8 +48,8 @@ def test_every_field_of_the_spec_is_told(name: str) -> None:
     spec = dict(KINDS[name].schema["properties"])
     blocks = built_in().keys() & spec.keys()
     fields = told({field: schema for field, schema in spec.items() if field not in blocks}) | blocks
-    if "entries" in spec:
-        fields |= told(spec["entries"]["items"]["properties"])
+    for listed in LISTED & spec.keys():
+        fields |= told(spec[listed]["items"]["properties"])
     status = told({f: s for f, s in structural(KINDS[name].status)["properties"].items() if f != "conditions"})
     conditions = {"conditions", "Ready", "Reconciling", "Stalled"}
 
@@ -58,7 +60,7 @@ def test_every_field_of_the_spec_is_told(name: str) -> None:
 def test_the_defaults_are_those_of_the_model(name: str) -> None:
     """Where a guide names a default, a resource that says nothing gets it; required fields are called so."""
     schema: dict[str, Any] = dict(KINDS[name].schema)
-    levels = [schema, schema["properties"].get("entries", {}).get("items", {})]
+    levels = [schema, *(schema["properties"].get(listed, {}).get("items", {}) for listed in LISTED)]
     table = rows(name)
     for level in levels:
         for field, inner in level.get("properties", {}).items():

@@ -14,6 +14,7 @@ from reconciler.objects import Contents
 from reconciler.sources.base import Key
 from tests.unit.sources.files import KINDS, manual, provider, secret
 
+KNOWN = "Provider, ManualCost, Budget, Alert, Channel, Allocation, Secret"
 TOP = "apiVersion: costhook.io/v1alpha1\nkind: Provider\n"
 
 
@@ -76,11 +77,11 @@ def test_plain_values_win_over_encoded_ones() -> None:
     ("text", "said"),
     [
         ("just text", "1: not a manifest; it has apiVersion, kind, metadata and spec"),
-        ("kind: {a: 1}", "1 kind: no kind of Costhook's; there are Provider, ManualCost, Budget, Alert, Channel, Secret"),
-        ("apiVersion: v1", "1 kind: missing; there are Provider, ManualCost, Budget, Alert, Channel, Secret"),
+        ("kind: {a: 1}", f"1 kind: no kind of Costhook's; there are {KNOWN}"),
+        ("apiVersion: v1", f"1 kind: missing; there are {KNOWN}"),
         (
             "kind: Provder",
-            "1 kind: no kind of Costhook's; there are Provider, ManualCost, Budget, Alert, Channel, Secret; did you mean Provider?",
+            f"1 kind: no kind of Costhook's; there are {KNOWN}; did you mean Provider?",
         ),
         ("apiVersion: costhook.io/v1\nkind: Provider", "1 apiVersion: write apiVersion: costhook.io/v1alpha1"),
         ("apiVersion: costhook.io/v1\nkind: Secret", "1 apiVersion: write apiVersion: v1"),
