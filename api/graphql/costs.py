@@ -18,7 +18,7 @@ from ledger.reads.questions import Metric
 
 @strawberry.type(description="The value of one thing that was grouped by; null for charges without a value.")
 class KeyPart:
-    by: str = strawberry.field(description="A dimension, or `tag:KEY` or `label:KEY`.")
+    by: str = strawberry.field(description="A dimension, or `tag:KEY`, `label:KEY` or `allocation:DIMENSION`.")
     value: str | None
 
 
@@ -40,7 +40,9 @@ class CostSeries:
         description="total / previous - 1; null when previous is 0 or compareTo was not given."
     )
     origins: list[OriginAmount]
-    charges: BigInt = strawberry.field(description="How many charges are added up here.")
+    charges: BigInt = strawberry.field(
+        description="How many charges are added up here; one that an Allocation splits counts wherever a part of it is."
+    )
     unpriced: BigInt = strawberry.field(description="Those of them that have no billed cost: they are in no sum.")
 
 
@@ -139,5 +141,7 @@ def _name(group: questions.Grouping) -> str:
             return f"tag:{key}"
         case questions.ByLabel(key):
             return f"label:{key}"
+        case questions.ByAllocation(dimension):
+            return f"allocation:{dimension}"
         case questions.Dimension():
             return group.name

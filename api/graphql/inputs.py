@@ -100,16 +100,25 @@ class ChargeFilter:
 
 
 @strawberry.input(
-    one_of=True, description="By a fixed dimension, a tag of the charge or a label of the provider: exactly one."
+    one_of=True,
+    description="By a fixed dimension, a tag of the charge, a label of the provider, or what an Allocation makes of "
+    "the charge: exactly one.",
 )
 class Grouping:
     dimension: questions.Dimension | None = strawberry.UNSET
     tag: str | None = strawberry.UNSET
     label: str | None = strawberry.UNSET
+    allocation: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="The dimension of an Allocation, such as team. Each charge goes by the Allocation of its own "
+        "namespace; the value is null for what is unallocated. One of these in a question.",
+    )
 
     def meant(self) -> questions.Grouping:
         if isinstance(self.dimension, questions.Dimension):
             return self.dimension
+        if isinstance(self.allocation, str):
+            return questions.ByAllocation(text(self.allocation, "allocation"))
         if isinstance(self.tag, str):
             return questions.ByTag(text(self.tag, "tag"))
         return questions.ByLabel(text(self.label or "", "label"))

@@ -41,7 +41,8 @@ def providers(as_json: Json = False, state: StateDir = None, database_url: Url =
 def costs(
     *,
     group_by: Annotated[
-        list[str] | None, typer.Option(metavar="BY,...", help="Dimensions, `tag:KEY` or `label:KEY`; at most 4")
+        list[str] | None,
+        typer.Option(metavar="BY,...", help="Dimensions, `tag:KEY`, `label:KEY` or `allocation:DIMENSION`; at most 4"),
     ] = None,
     first: From = None,
     after_last: To = None,

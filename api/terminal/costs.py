@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -16,8 +16,11 @@ from ledger.errors import InvalidQuestion
 from ledger.reads.costs import CostReport, CostSeries, costs
 from ledger.reads.filters import ChargeFilter
 from ledger.reads.periods import Granularity, Period
-from ledger.reads.questions import ByLabel, ByTag, CostQuestion, Dimension, Grouping, Metric
+from ledger.reads.questions import ByAllocation, ByLabel, ByTag, CostQuestion, Dimension, Grouping, Metric
 from ledger.window import DAY
+
+KEYED: Final[Mapping[str, Callable[[str], Grouping]]] = {"tag": ByTag, "label": ByLabel, "allocation": ByAllocation}
+"""What is grouped by with a key of one's own, as in tag:team."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +61,15 @@ async def answer(db: ReaderDB, asked: CostQuestion) -> CostReport:
 
 def _grouping(name: str) -> Grouping:
     kind, colon, key = name.partition(":")
-    if colon and key and kind in ("tag", "label"):
-        return ByTag(key) if kind == "tag" else ByLabel(key)
+    if colon and key and kind in KEYED:
+        return KEYED[kind](key)
     try:
         return Dimension[name.upper().replace("-", "_")]
     except KeyError:
         known = ", ".join(title(dimension) for dimension in Dimension)
-        raise InvalidQuestion(f"there is no dimension {name!r}; group by {known}, tag:KEY or label:KEY") from None
+        raise InvalidQuestion(
+            f"there is no dimension {name!r}; group by {known}, tag:KEY, label:KEY or allocation:DIMENSION"
+        ) from None
 
 
 def _values(names: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -77,6 +82,8 @@ def title(group: Grouping) -> str:
         return f"tag:{group.key}"
     if isinstance(group, ByLabel):
         return f"label:{group.key}"
+    if isinstance(group, ByAllocation):
+        return f"allocation:{group.dimension}"
     return group.name.lower().replace("_", "-")
 
 

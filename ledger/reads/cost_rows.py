@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from ledger.reads.allocations import Plan
 from ledger.reads.filters import BEYOND_ROLLUP, Parameters, where
 from ledger.reads.periods import Granularity, Period
-from ledger.reads.questions import ByLabel, ByTag, CostQuestion, Dimension, Grouping
+from ledger.reads.questions import ByAllocation, ByLabel, ByTag, CostQuestion, Dimension, Grouping
 from ledger.schema import CHARGE_COLUMNS
 from ledger.window import midnight
 
@@ -15,23 +16,25 @@ _LABELS: Final = "left join provider l on l.namespace = c.namespace and l.name =
 _DAY: Final = "(c.charge_period_start at time zone 'UTC')::date"
 
 
-def cost_rows(question: CostQuestion, parameters: Parameters) -> str:
-    """The statement that answers the question.
+def cost_rows(question: CostQuestion, parameters: Parameters, plan: Plan | None = None) -> str:
+    """The statement that answers the question, by the rules of `plan` where it groups by an allocation.
 
     Its rows, one per series and origin, have `place` (rank of the series in its currency; null beyond `top`), `key`,
     `currency`, `origin`, `buckets` (with a null for the period compared with), the `amounts` of these, `charges`
-    and `unpriced`. Arrays, because a row for each bucket takes Python several times as long.
+    and `unpriced`, and `counted` and `counted_unpriced`: the same, where a charge that was split is in one row only.
+    Arrays, because a row for each bucket takes Python several times as long.
     """
-    cells = _cells(question, parameters, question.period, compared=False)
+    cells = _cells(question, parameters, question.period, plan, compared=False)
     if question.compare_to is not None:
         earlier = question.period.before(question.compare_to)
-        cells += " union all " + _cells(question, parameters, earlier, compared=True)
+        cells += " union all " + _cells(question, parameters, earlier, plan, compared=True)
+    columns = _COLUMNS + (_COUNTED if plan else _CHARGES)
     if not question.group_by:
-        return f"select 1 as place, {_COLUMNS} from ({cells}) cells group by key, currency, origin"
+        return f"select 1 as place, {columns} from ({cells}) cells group by key, currency, origin"
     top = parameters.add(question.top)
     # Largest first, by what a series costs or did cost before, so that one which vanished is seen as well.
     return f"""
-        with cells as materialized ({cells}),
+        with {plan.dealt(cells, parameters) if plan else f"cells as materialized ({cells})"},
         ranked as (
             select key, currency, row_number() over (
                 partition by currency
@@ -43,29 +46,37 @@ def cost_rows(question: CostQuestion, parameters: Parameters) -> str:
             from cells group by key, currency
         ),
         single as (
-            select place, {_COLUMNS} from cells join ranked using (key, currency)
+            select place, {columns} from cells join ranked using (key, currency)
             where place <= {top} group by place, key, currency, origin
         ),
         others as (
             select cast(null as text[]) as key, currency, origin, bucket, sum(amount) as amount,
-                sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced
+                sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced{_BOTH if plan else ""}
             from cells join ranked using (key, currency) where place > {top} group by currency, origin, bucket
         )
         select * from single
         union all
-        select null, {_COLUMNS} from others group by key, currency, origin
+        select null, {columns} from others group by key, currency, origin
     """
 
 
 _COLUMNS: Final = """
     key, currency, origin, array_agg(bucket) as buckets, array_agg(amount) as amounts,
     coalesce(sum(charges) filter (where bucket is not null), 0)::bigint as charges,
-    coalesce(sum(unpriced) filter (where bucket is not null), 0)::bigint as unpriced
+    coalesce(sum(unpriced) filter (where bucket is not null), 0)::bigint as unpriced,
 """
+_COUNTED: Final = """
+    coalesce(sum(counted) filter (where bucket is not null), 0)::bigint as counted,
+    coalesce(sum(counted_unpriced) filter (where bucket is not null), 0)::bigint as counted_unpriced
+"""
+_CHARGES: Final = _COUNTED.replace("sum(counted_unpriced)", "sum(unpriced)").replace("sum(counted)", "sum(charges)")
+_BOTH: Final = ", sum(counted)::bigint as counted, sum(counted_unpriced)::bigint as counted_unpriced"
 
 
-def from_rollup(question: CostQuestion) -> bool:
+def from_rollup(question: CostQuestion, plan: Plan | None = None) -> bool:
     """Whether the daily rollup can answer: it knows the dimensions, and only what is believed now."""
+    if plan is not None and plan.of_charges:
+        return False
     beyond = (Dimension.RESOURCE, Dimension.SKU)
     known = all(group not in beyond and not isinstance(group, ByTag) for group in question.group_by)
     return known and question.as_of is None and not question.filter.asked() & BEYOND_ROLLUP
@@ -92,16 +103,19 @@ def within(period: Period, parameters: Parameters, *, rollup: bool = False) -> s
     return f"{column} >= cast({first} as {kind}) and {column} < cast({after} as {kind})"
 
 
-def _cells(question: CostQuestion, parameters: Parameters, period: Period, *, compared: bool) -> str:
-    rollup = from_rollup(question)
+def _cells(question: CostQuestion, parameters: Parameters, period: Period, plan: Plan | None, *, compared: bool) -> str:
+    rollup = from_rollup(question, plan)
     keys = {f"k{i}": _key(group, parameters) for i, group in enumerate(question.group_by)}
     key = f"array[{', '.join(keys)}]" if keys else "cast(null as text[])"
+    if plan is not None:
+        keys["given"] = plan.decision(parameters)
     chosen = "".join(f"{expression} as {name}, " for name, expression in keys.items())
     bucket = "cast(null as date)" if compared else _bucket(question, parameters, "c.day" if rollup else _DAY)
-    joined = _LABELS if any(isinstance(group, ByLabel) for group in question.group_by) else ""
+    labels = any(isinstance(group, ByLabel) for group in question.group_by) or (plan is not None and plan.of_labels)
+    joined = _LABELS if labels else ""
     charges, unpriced = ("sum(c.charges)", "sum(c.unpriced)") if rollup else ("count(*)", _UNPRICED)
     return f"""
-        select {key} as key, currency, bucket, origin, amount, charges, unpriced from (
+        select {key} as key, {"given, " if plan else ""}currency, bucket, origin, amount, charges, unpriced from (
             select {chosen} c.billing_currency as currency, {bucket} as bucket, c.x_origin as origin,
                 coalesce(sum(c.{question.metric.value}), 0) as amount,
                 {charges}::bigint as charges, {unpriced}::bigint as unpriced
@@ -121,6 +135,8 @@ def _key(group: Grouping, parameters: Parameters) -> str:
             return f"c.tags ->> cast({parameters.add(key)} as text)"
         case ByLabel(key):
             return f"l.labels ->> cast({parameters.add(key)} as text)"
+        case ByAllocation():
+            return "cast(null as text)"
         case Dimension():
             return f"c.{group.value}"
 

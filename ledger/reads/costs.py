@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.money import EXACT, ZERO
+from ledger.reads.allocations import plan
 from ledger.reads.completeness import Completeness, completeness
 from ledger.reads.cost_rows import cost_rows
 from ledger.reads.filters import Parameters
@@ -41,6 +42,7 @@ class CostSeries:
     """total / previous - 1; None when previous is 0 or was not asked for."""
     origins: dict[str, Decimal] = field(default_factory=dict)
     charges: int = 0
+    """A charge that an allocation splits is one of each series that has a part of it, and one of the totals."""
     unpriced: int = 0
     """Charges of the series that have no billed cost: what they cost is in no sum."""
 
@@ -62,8 +64,9 @@ async def costs(connection: AsyncConnection, question: CostQuestion) -> CostRepo
     """Answer the question from what the connection may see."""
     # Asked first, so that a sync between the two statements makes the sums more complete than said, never less.
     whole = await completeness(connection, question.filter, as_of=question.as_of)
+    rules = await plan(connection, question)
     parameters = Parameters()
-    statement = cost_rows(question, parameters)
+    statement = cost_rows(question, parameters, rules)
     rows = await connection.execute(text(statement), parameters.values)
     return _Folding(question).report(rows, whole)
 
@@ -96,13 +99,15 @@ class _Folding:
 
     def _add(self, row: Any) -> None:
         currency = row.currency
-        targets = [self._of(self.totals, currency)]
-        if row.place is None:
-            targets.append(self._of(self.others, currency))
-        elif self.question.group_by:
-            targets.append(self._single(row))
-        for series in targets:
-            self._count(series, row)
+        total = self._of(self.totals, currency)
+        self._sum(total, row)
+        total.charges += row.counted
+        total.unpriced += row.counted_unpriced
+        if row.place is None or self.question.group_by:
+            series = self._of(self.others, currency) if row.place is None else self._single(row)
+            self._sum(series, row)
+            series.charges += row.charges
+            series.unpriced += row.unpriced
 
     def _single(self, row: Any) -> CostSeries:
         name = (row.place, row.currency)
@@ -119,7 +124,7 @@ class _Folding:
         compared = None if self.question.compare_to is None else ZERO
         return CostSeries(key, currency, [ZERO] * len(self.buckets), previous=compared)
 
-    def _count(self, series: CostSeries, row: Any) -> None:
+    def _sum(self, series: CostSeries, row: Any) -> None:
         index, amounts, summed = self.index, series.amounts, ZERO
         with localcontext(EXACT):
             for bucket, amount in zip(row.buckets, row.amounts, strict=True):
@@ -131,8 +136,6 @@ class _Folding:
             series.total += summed
             if row.charges:
                 series.origins[row.origin] = series.origins.get(row.origin, ZERO) + summed
-        series.charges += row.charges
-        series.unpriced += row.unpriced
 
     def _relate(self, series: CostSeries) -> None:
         series.share = ratio(series.total, self.totals[series.currency].total)

@@ -59,7 +59,14 @@ class ByLabel:
     key: str
 
 
-Grouping = Dimension | ByTag | ByLabel
+@dataclass(frozen=True, slots=True)
+class ByAllocation:
+    """Group by what the Allocations of this dimension make of charges, each by that of its own namespace."""
+
+    dimension: str
+
+
+Grouping = Dimension | ByTag | ByLabel | ByAllocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,8 @@ class CostQuestion:
     def __post_init__(self) -> None:
         if len(self.group_by) > MAX_GROUPS or len(set(self.group_by)) < len(self.group_by):
             raise InvalidQuestion(f"group by at most {MAX_GROUPS} different things", "groupBy")
+        if sum(isinstance(group, ByAllocation) for group in self.group_by) > 1:
+            raise InvalidQuestion("group by one allocation at a time", "groupBy")
         if not 1 <= self.top <= MAX_TOP:
             raise InvalidQuestion(f"top is between 1 and {MAX_TOP}", "top")
         buckets = len(self.period.buckets(self.granularity))

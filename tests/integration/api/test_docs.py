@@ -30,6 +30,7 @@ from reconciler.kinds.budget import BudgetSpec
 from reconciler.kinds.catalogue import kinds
 from reconciler.kinds.reading import read
 from reconciler.status import Verdict
+from tests.integration.api.allocating import declare
 from tests.integration.api.conftest import Asker, settings
 from tests.integration.ledger.conftest import Desk
 
@@ -70,6 +71,13 @@ NOVEMBER = (
     Line("openai", "gpt-5.2-mini", "4.75", "support"),
     Line("anthropic", "claude-opus-5", "61.5", "support"),
 )
+
+SHARES = [{"value": "search", "weight": 2}, {"value": "support", "weight": 1}]
+TEAMS: list[dict[str, Any]] = [
+    {"match": {"services": ["OpenAI API"]}, "split": "Fixed", "shares": SHARES},
+    {"valueFrom": {"tag": "team"}},
+]
+"""The rules of the page's Allocation: what OpenAI costs is shared, and the rest says whose it is."""
 
 
 def told(first: date, after_last: date, lines: Sequence[Line], provider: str) -> list[Charge]:
@@ -120,6 +128,7 @@ async def page(reader: ReaderDB, writer: WriterDB, namespace: str) -> AsyncItera
             await desk.sync(Span.of_days(last, november), kept, at=at + timedelta(days=1))
         await desk.sync(Span.of_days(november, today), told(november, today, NOVEMBER, provider), at=TODAY)
     await budgeted(writer, namespace)
+    await declare(writer, namespace, TEAMS)
     token = await tokens.create(writer, "docs", ["read", "alert"], [namespace], TODAY)
     app = create_app(settings(authentication=True, clock=lambda: TODAY), reader)
     headers = {"authorization": f"Bearer {token}"}
