@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 
 CHART: Final = Path(__file__).parent / "costhook"
+ROUTES: Final = Path(__file__).parents[1] / "docs/channels/alertmanager.yml"
 INTRODUCTION: Final = """\
 # The chart
 
@@ -19,6 +20,15 @@ Installs Costhook's reconciler and API, the CRDs, and what they may do. How to r
 
     helm install costhook charts/costhook --namespace costhook --create-namespace \\
       --set database.existingSecret=costhook-database
+
+## Alertmanager
+
+Alerts bear the labels `source: costhook`, `namespace` (the team), `severity`, `alertname` and `budget`. This
+configuration of Alertmanager routes them to teams, and only what is grave to a pager; silences are its own:
+
+```yaml
+ROUTES
+```
 
 ## Values
 
@@ -58,7 +68,8 @@ def values(text: str) -> Iterator[Value]:
 
 def readme(known: list[Value]) -> str:
     """The chart's README."""
-    return INTRODUCTION + "".join(_row(value) for value in known if not _has_children(value, known))
+    beginning = INTRODUCTION.replace("ROUTES\n", ROUTES.read_text())
+    return beginning + "".join(_row(value) for value in known if not _has_children(value, known))
 
 
 def schema(known: list[Value]) -> str:
