@@ -1,4 +1,4 @@
-"""Amazon Web Services: what AWS bills, as Cost Explorer tells it (docs/connectors/aws.md)."""
+"""Amazon Web Services: what AWS bills, by Cost Explorer or by an export in S3 (docs/connectors/aws.md)."""
 
 from reconciler.connectors.aws.connector import Aws
 from reconciler.connectors.aws.settings import AwsSettings

@@ -1,9 +1,9 @@
-"""AWS: costs by day, service, account and region, with credits, refunds, taxes and fees apart.
+"""AWS: costs by day, service, account and region, with credits, refunds, taxes and fees apart; or every line.
 
 Cost Explorer takes 0.01 USD for each call, whatever the period, and groups by two dimensions. So a window is long, and
 asked twice: by account and type of record, which tells what stands apart, the accounts and the totals; and then what
 was used, by service and region of a single account, or by service and account of several. Regions of several accounts
-take a call for each.
+take a call for each. An export holds every line, and is read by `export.Export`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from ledger.charge import Charge
 from ledger.money import EXACT, ZERO
 from ledger.window import DAY, Span, Window, midnight, month_start
 from reconciler.connectors.aws.bill import apart, is_used, of_account, of_service
+from reconciler.connectors.aws.bucket import Bucket
 from reconciler.connectors.aws.explorer import VENDOR, Explorer, Figures, Row
+from reconciler.connectors.aws.export import Export
 from reconciler.connectors.aws.identity import Identity
 from reconciler.connectors.aws.settings import AwsSettings
 from reconciler.connectors.base import BATCH, Account, Connector, Context, CredentialKey, Traits
@@ -32,20 +34,21 @@ TOLERANCE: Final = Decimal("0.01")
 
 
 class Aws(Connector[AwsSettings]):
-    """Reads Cost Explorer."""
+    """Reads Cost Explorer, or an export."""
 
     Settings = AwsSettings
     traits: ClassVar[Traits] = Traits(
         type="aws",
         title="Amazon Web Services",
         origin="api",
-        gives="Billed and amortised cost per day, service, account and region; credits, refunds, taxes and fees apart.",
+        gives="Billed and amortised cost per day, service, account and region, credits, refunds, taxes and fees apart; "
+        "or every line of a FOCUS export.",
         grain="Day",
         reach=timedelta(days=395),
         settling=timedelta(days=1),
         moving=timedelta(days=45),
         longest_window=timedelta(days=92),
-        call_cost="0.01 USD",
+        call_cost="0.01 USD (source costExplorer)",
         credentials=(
             CredentialKey("accessKeyID", "the id of an access key (AKIA...)", required=False),
             CredentialKey("secretAccessKey", "the access key itself", required=False),
@@ -58,6 +61,10 @@ class Aws(Connector[AwsSettings]):
         self._identity = Identity(settings, context)
         self._explorer = Explorer(settings, self._identity, self.http)
         self._known: dict[Span, Figures] = {}
+        self._export: Export | None = None
+        if settings.source == "export" and settings.export is not None:
+            bucket = Bucket(settings, settings.export, self._identity, self.http)
+            self._export = Export(settings.export, bucket, context)
 
     @classmethod
     def credential_keys(cls, settings: AwsSettings) -> tuple[CredentialKey, ...]:
@@ -65,8 +72,15 @@ class Aws(Connector[AwsSettings]):
         return cls.traits.credentials if settings.identity == "Secret" else ()
 
     async def check(self) -> Account:
-        """Ask who the identity is, which is free, and for this month's totals, which costs one call."""
+        """Ask who the identity is, which is free, and for this month's totals, which costs one call.
+
+        Of an export the list of what was delivered is asked for.
+        """
         account, arn = await self._identity.account()
+        if self._export is not None:
+            newest = await self._export.newest()
+            last = max(each.delivered for each in newest)
+            return Account(id=account, notes=(f"As {arn}.", f"{len(newest)} months, delivered last at {last:%FT%RZ}."))
         today = midnight(self.context.now.date())
         totals = await self._explorer.figures(Span(month_start(today), today + DAY), *BY_RECORD)
         accounts = {row.keys[0] for row in totals.rows}
@@ -79,13 +93,24 @@ class Aws(Connector[AwsSettings]):
         yield f"A month of syncs costs {months} (spec.interval)."
 
     async def windows(self, due: Sequence[Span], history: Span) -> list[Window]:
-        """Long windows, newest first: a call costs the same however many days it tells."""
+        """Long windows, newest first: a call costs the same however many days it tells. Of exports, changed months."""
+        if self._export is not None:
+            return await self._export.windows(due, history)
         spans = list(_stretches(due, self.traits.longest_window))
         if not self.settings.cost_explorer.final_only:
             return [Window(span) for span in spans]
         return [window for span in spans for window in _by_finality(span, (await self._totals(span)).estimated)]
 
     async def charges(self, window: Window) -> AsyncIterator[Sequence[Charge]]:
+        if self._export is None:
+            found = await self._explored(window)
+            for first in range(0, len(found), BATCH):
+                yield found[first : first + BATCH]
+            return
+        async for batch in self._export.charges(window):
+            yield batch
+
+    async def _explored(self, window: Window) -> list[Charge]:
         totals = await self._totals(window.span)
         rows = [row for row in totals.rows if window.start <= midnight(row.day) < window.end]
         used = [row for row in rows if is_used(row.keys[1])]
@@ -94,8 +119,7 @@ class Aws(Connector[AwsSettings]):
             parts = await self._used(window.span, used, totals)
             _compare(used, parts)
             found += parts
-        for first in range(0, len(found), BATCH):
-            yield found[first : first + BATCH]
+        return found
 
     async def _totals(self, span: Span) -> Figures:
         """By account and type of record; asked once for every span, and not again for its parts."""

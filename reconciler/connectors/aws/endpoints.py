@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from reconciler.connectors.aws.settings import AwsSettings
 
-Service = Literal["ce", "sts"]
+Service = Literal["ce", "s3", "sts"]
 
-NAMES: Final[Mapping[Service, str]] = {"ce": "COST_EXPLORER", "sts": "STS"}
+NAMES: Final[Mapping[Service, str]] = {"ce": "COST_EXPLORER", "s3": "S3", "sts": "STS"}
 """What the services are called in the variables by which AWS's tools are told other addresses."""
 COST_EXPLORER_REGION: Final = "us-east-1"
 """Cost Explorer has one endpoint for all the world."""
@@ -22,6 +22,20 @@ def endpoint(service: Service, settings: AwsSettings, environ: Mapping[str, str]
     With the platform's identity only the administrator's environment may name another one than AWS's, as
     AWS_ENDPOINT_URL_STS does, and never a manifest: the identity's token, sent elsewhere, would open AWS's doors there.
     """
-    own = settings.base_url if settings.identity == "Secret" else environ.get(f"AWS_ENDPOINT_URL_{NAMES[service]}")
+    own = own_endpoint(service, settings, environ)
     region = COST_EXPLORER_REGION if service == "ce" else settings.region
-    return (own or f"https://{service}.{region}.amazonaws.com").rstrip("/")
+    return own or f"https://{service}.{region}.amazonaws.com"
+
+
+def own_endpoint(service: Service, settings: AwsSettings, environ: Mapping[str, str]) -> str | None:
+    """The address that takes the place of AWS's; None where that is asked itself."""
+    own = settings.base_url if settings.identity == "Secret" else environ.get(f"AWS_ENDPOINT_URL_{NAMES[service]}")
+    return own.rstrip("/") if own else None
+
+
+def bucket_url(name: str, region: str, settings: AwsSettings, environ: Mapping[str, str] = os.environ) -> str:
+    """The address of a bucket: by its own host name, or by a path where that name fits no certificate or no proxy."""
+    own = own_endpoint("s3", settings, environ)
+    if own is None and "." not in name:
+        return f"https://{name}.s3.{region}.amazonaws.com"
+    return f"{own or f'https://s3.{region}.amazonaws.com'}/{name}"

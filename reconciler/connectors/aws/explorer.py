@@ -17,11 +17,10 @@ from ledger.window import Span
 from reconciler.connectors.answer import parse
 from reconciler.connectors.aws.endpoints import COST_EXPLORER_REGION, endpoint
 from reconciler.connectors.aws.identity import Identity
-from reconciler.connectors.aws.refusal import EXPIRED, explained, name_of
 from reconciler.connectors.aws.report import Group, Page
 from reconciler.connectors.aws.settings import AwsSettings
-from reconciler.connectors.aws.signing import signed
-from reconciler.connectors.http import Refused, VendorClient, pages
+from reconciler.connectors.aws.signing import Keys, signed
+from reconciler.connectors.http import Taken, VendorClient, pages
 from reconciler.connectors.reading import read
 from reconciler.errors import Bug
 
@@ -94,22 +93,13 @@ class Explorer:
         return pages(fetch)
 
     async def _ask(self, question: Mapping[str, Any]) -> Page:
-        try:
-            return await self._asked(question)
-        except Refused as refused:
-            if name_of(refused) not in EXPIRED or not self._identity.renewable:
-                raise explained(refused) from None
-        self._identity.forget()
-        try:
-            return await self._asked(question)
-        except Refused as refused:
-            raise explained(refused) from None
-
-    async def _asked(self, question: Mapping[str, Any]) -> Page:
         body = json.dumps(question).encode()
-        headers = signed(await self._identity.keys(), SCOPE, "POST", self._url, HEADERS, body)
-        answer = await self._http.post(self._url, body, headers, limit=LIMIT, retry=True)
-        return read(Page, parse(answer.body), VENDOR)
+
+        async def ask(keys: Keys) -> Taken:
+            headers = signed(keys, SCOPE, "POST", self._url, HEADERS, body)
+            return await self._http.post(self._url, body, headers, limit=LIMIT, retry=True)
+
+        return read(Page, parse((await self._identity.trying(ask)).body), VENDOR)
 
 
 def _question(

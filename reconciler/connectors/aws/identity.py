@@ -11,14 +11,14 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 from reconciler.connectors.aws.endpoints import endpoint
 from reconciler.connectors.aws.markup import text, tree
-from reconciler.connectors.aws.refusal import explained
+from reconciler.connectors.aws.refusal import EXPIRED, explained, name_of
 from reconciler.connectors.aws.settings import AwsSettings
 from reconciler.connectors.aws.signing import NO_LIBRARY, Keys, signed
 from reconciler.connectors.base import Context
@@ -36,6 +36,8 @@ NONE: Final = (
 )
 HALF: Final = "The Secret needs accessKeyID and secretAccessKey both. See docs/connectors/aws.md."
 
+T = TypeVar("T")
+
 
 class Identity:
     """Gives the keys to sign with, obtained once and again when AWS says that they have ended."""
@@ -46,7 +48,7 @@ class Identity:
         self._url = f"{endpoint('sts', settings, environ)}/"
 
     @property
-    def renewable(self) -> bool:
+    def _renewable(self) -> bool:
         """Whether keys that have ended can be replaced without anybody's help."""
         return self._settings.identity == "Platform" or self._settings.role_arn is not None
 
@@ -56,9 +58,21 @@ class Identity:
             self._keys = await self._obtained()
         return self._keys
 
-    def forget(self) -> None:
-        """Obtain new keys next time: those there are have ended."""
+    async def trying(self, ask: Callable[[Keys], Awaitable[T]]) -> T:
+        """What `ask` makes of the keys; asked once more, with new ones, where AWS says that they have ended.
+
+        Refusals become the errors that they amount to.
+        """
+        try:
+            return await ask(await self.keys())
+        except Refused as refused:
+            if name_of(refused) not in EXPIRED or not self._renewable:
+                raise explained(refused) from None
         self._keys = None
+        try:
+            return await ask(await self.keys())
+        except Refused as refused:
+            raise explained(refused) from None
 
     async def account(self) -> tuple[str, str]:
         """Account and ARN of whom the keys are, by GetCallerIdentity, which is free and needs no permission."""

@@ -60,7 +60,17 @@ TOKEN: Final = (
     "AWS does not accept the platform's web identity: the role of the service account must trust the cluster's OIDC "
     "provider for this very service account."
 )
+NO_BUCKET: Final = "There is no such bucket: correct aws.export.bucket."
+OTHER_REGION: Final = "The bucket is in another region: correct aws.export.region."
 TOO_OLD: Final = "Cost Explorer does not reach back that far: lower spec.history."
+
+
+ELSEWHERE: Final = {
+    "InvalidIdentityToken": (TOKEN, "Unauthorized"),
+    "NoSuchBucket": (NO_BUCKET, "NotFound"),
+    "AuthorizationHeaderMalformed": (OTHER_REGION, "InvalidSettings"),
+    "IllegalLocationConstraintException": (OTHER_REGION, "InvalidSettings"),
+}
 
 
 def name_of(refused: Refused) -> str:
@@ -87,8 +97,8 @@ def _advice(name: str, said: str, refused: Refused) -> tuple[str, str]:
         return KEY, "Unauthorized"
     if name in EXPIRED:
         return ENDED, "Unauthorized"
-    if name == "InvalidIdentityToken":
-        return TOKEN, "Unauthorized"
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
     if name == "BillExpirationException" or (name == "ValidationException" and TOO_EARLY.search(said)):
         return TOO_OLD, "BadRequest"
     if name.startswith("AccessDenied") or refused.status == 403:

@@ -31,6 +31,26 @@ class CostExplorerSettings(Settings):
     )
 
 
+class ExportSettings(Settings):
+    """Where AWS delivers an export of Data Exports (the tables FOCUS 1.0 and FOCUS 1.2)."""
+
+    bucket: str = Field(
+        description="The bucket that the export is delivered to.",
+        max_length=63,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+    )
+    prefix: str = Field(
+        default="",
+        description="The export's S3 path prefix, as it was given when the export was made.",
+        max_length=512,
+        pattern=r"^[^/\x00-\x1f]*(/[^/\x00-\x1f]+)*$",
+    )
+    name: str = Field(description="The export's name.", max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
+    region: str = Field(
+        description="The bucket's region, such as eu-central-1.", max_length=32, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$"
+    )
+
+
 class AwsSettings(Settings):
     """The block `spec.aws` of a Provider."""
 
@@ -38,14 +58,17 @@ class AwsSettings(Settings):
         json_schema_extra=rules(
             (
                 "!has(self.baseURL) || (has(self.identity) && self.identity == 'Secret')",
-                "only with identity: Secret; the platform's identity is shown to AWS alone",
+                "baseURL only with identity: Secret; the platform's identity is shown to AWS alone",
             ),
-            field="baseURL",
+            ("self.source != 'export' || has(self.export)", "source export needs the block export, with bucket, name"),
+            ("!has(self.export) || self.source == 'export'", "export is for source: export"),
+            ("!has(self.costExplorer) || self.source == 'costExplorer'", "costExplorer is for source: costExplorer"),
         )
     )
 
-    source: Literal["costExplorer"] = Field(
-        description="costExplorer: costs by day, service, account and region, from the Cost Explorer API.",
+    source: Literal["costExplorer", "export"] = Field(
+        description="costExplorer: costs by day, service, account and region, from the Cost Explorer API. export: "
+        "every line, from a FOCUS export in S3.",
     )
     identity: Literal["Platform", "Secret"] = Field(
         default="Platform",
@@ -77,6 +100,7 @@ class AwsSettings(Settings):
     cost_explorer: CostExplorerSettings = Field(
         default_factory=CostExplorerSettings, alias="costExplorer", description="Settings of source costExplorer."
     )
+    export: ExportSettings | None = Field(default=None, description="Settings of source export.")
     base_url: str | None = Field(
         default=None,
         alias="baseURL",

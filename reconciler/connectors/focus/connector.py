@@ -113,7 +113,7 @@ class Focus(Connector[FocusSettings]):
     _looked_at: Sequence[Tracked] | None = None
 
     async def check(self) -> Account:
-        files = await asyncio.to_thread(self._files)
+        files = await self.files()
         return Account(notes=(f"{len(files)} files",))
 
     async def windows(self, due: Sequence[Span], history: Span) -> list[Window]:
@@ -132,6 +132,13 @@ class Focus(Connector[FocusSettings]):
                 async for batch in self._read(file.file, file.now, window.span):
                     yield batch
 
+    async def files(self) -> Sequence[File]:
+        """The files to read, once each; connectors that find theirs elsewhere have a method of their own.
+
+        Raises NeedsPerson when there is none.
+        """
+        return await asyncio.to_thread(self._files)
+
     async def _read(self, file: File, known: Known, span: Span) -> AsyncIterator[Sequence[Charge]]:
         path = await file.path(known.version)
         try:
@@ -148,7 +155,7 @@ class Focus(Connector[FocusSettings]):
         """Every file there is or was; looked at once in the connector's life."""
         if self._looked_at is None:
             before = tracking.remembered(self.context.memory)
-            files = await asyncio.to_thread(self._files)
+            files = await self.files()
             now = [await self._look(file, before.pop(file.name, None)) for file in files]
             self._looked_at = [*now, *(Tracked(name, before=known) for name, known in before.items())]
         return self._looked_at
@@ -170,7 +177,7 @@ class Focus(Connector[FocusSettings]):
         return survey(reader(path, name, self.settings.format), self._zone)
 
     def _files(self) -> list[File]:
-        """The files that the settings mean, once each. Raises NeedsPerson when there is none."""
+        """The files that the settings mean. Raises NeedsPerson when there is none."""
         patterns = [entry for entry in self.settings.files if not is_address(entry)]
         addresses = dict.fromkeys(entry for entry in self.settings.files if is_address(entry))
         folder = self.context.folder
