@@ -76,6 +76,8 @@ def plain(value: Decimal) -> str:
 
 def currency(code: str) -> str:
     """`code` as an upper-case ISO 4217 style code; raises InvalidAmount."""
+    if _CURRENCY.match(code):
+        return code
     upper = code.strip().upper()
     if not _CURRENCY.match(upper):
         raise InvalidAmount(f"not a three-letter currency code: {_short(code)}")

@@ -153,7 +153,7 @@ def _fraction(text: str) -> Decimal:
 
 
 def _whole(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
+    if len(text) > MAX_DIGITS and len(text.lstrip("-")) > MAX_DIGITS:
         raise Bug(f"a whole number of {len(text):,} digits in the answer")
     return int(text)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
 from ledger.money import amount
 from reconciler.errors import Bug
 
+_NUMERIC: Final = (Decimal, int, str)
+"""What is asked for at each number: a union would be made anew each time."""
+
 
 def _number(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         raise ValueError("not a number")
     return amount(value)
 

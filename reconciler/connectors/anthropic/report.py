@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainValidator
@@ -83,6 +84,9 @@ class CostRow(Row):
             yield getattr(self, name), getattr(usage, name)
 
 
+_all_but_amount: Final = attrgetter(*(name for name in CostRow.model_fields if name != "amount"))
+
+
 class UsageRow(Row):
     """What was used by one combination of a day's dimensions; the counts are in fields not declared here."""
 
@@ -141,9 +145,9 @@ def consumed(costs: Sequence[CostRow], usages: Sequence[UsageRow]) -> list[Decim
 def _first_of_alike(costs: Sequence[CostRow]) -> Mapping[tuple[str | None, str], Sequence[int]]:
     """Places of the rows that usage may belong to, by workspace and measure; of rows alike, the first."""
     places: dict[tuple[str | None, str], list[int]] = {}
-    seen: set[CostRow] = set()
+    seen: set[tuple[str | None, ...]] = set()
     for place, row in enumerate(costs):
-        alike = row.model_copy(update={"amount": Decimal(0)})
+        alike = _all_but_amount(row)
         if row.measure is not None and alike not in seen:
             seen.add(alike)
             places.setdefault((row.workspace_id, row.measure), []).append(place)
@@ -152,7 +156,7 @@ def _first_of_alike(costs: Sequence[CostRow]) -> Mapping[tuple[str | None, str],
 
 def _numbers(fields: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Decimal]]:
     for name, value in fields.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | Decimal):
+        elif isinstance(value, (int, Decimal)):
             yield prefix + name, Decimal(value)

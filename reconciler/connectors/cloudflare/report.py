@@ -61,7 +61,7 @@ class Row(Answer):
 class Usage(Envelope):
     """A billing cycle's usage; it comes in one piece."""
 
-    result: Sequence[Row]
+    result: tuple[Row, ...]
 
 
 class Anchored(Answer):
@@ -107,4 +107,4 @@ class Subscription(Answer):
 
 
 class Subscriptions(Envelope):
-    result: Sequence[Subscription]
+    result: tuple[Subscription, ...]

@@ -49,7 +49,7 @@ class Cost(Answer):
     account_name: Text = None
     account_public_id: Text = None
     total_cost: Number | None = None
-    charges: Sequence[Item] | None = None
+    charges: tuple[Item, ...] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -91,7 +91,7 @@ class Row(Answer):
 
 
 class Report(Answer):
-    data: Sequence[Row]
+    data: tuple[Row, ...]
 
     @property
     def costs(self) -> Sequence[Cost]:

@@ -79,7 +79,7 @@ class Invoice(Answer):
 
 
 class Invoices(Listing):
-    invoices: Sequence[Invoice]
+    invoices: tuple[Invoice, ...]
 
     @property
     def rows(self) -> Sequence[Invoice]:
@@ -104,7 +104,7 @@ class Item(Answer):
 
 
 class Items(Listing):
-    invoice_items: Sequence[Item]
+    invoice_items: tuple[Item, ...]
 
     @property
     def rows(self) -> Sequence[Item]:
@@ -142,7 +142,7 @@ class Point(Answer):
 class Insights(Answer):
     """A page of daily estimates."""
 
-    data_points: Sequence[Point]
+    data_points: tuple[Point, ...]
     current_page: int
     total_pages: int
     total_items: int | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
@@ -31,6 +32,7 @@ UNITS: Final = {
 """FOCUS's way of writing GitHub's units, by their letters alone."""
 
 
+@lru_cache(maxsize=1_000)
 def letters(text: str) -> str:
     """`text` without what differs from one endpoint to the next: case, spaces, dashes and underscores."""
     return re.sub("[^a-z]", "", text.lower())

@@ -50,7 +50,7 @@ class Listed(Answer):
 class Page(Answer):
     """A page of the list. `totalCount` is an estimate and not used."""
 
-    results: Sequence[Listed]
+    results: tuple[Listed, ...]
     links: Annotated[Sequence[Link], BeforeValidator(_or_nothing)] = ()
 
     @property
@@ -61,7 +61,7 @@ class Page(Answer):
 class Pending(Answer):
     """The invoices of the running month: a list, or one invoice in its place."""
 
-    results: Sequence[Listed]
+    results: tuple[Listed, ...]
 
 
 class Item(Answer):
@@ -99,7 +99,7 @@ class Refund(Answer):
 class Invoice(Listed):
     """A whole invoice. What was carried over from before and what was paid are no costs of it."""
 
-    items: Sequence[Item] = Field(alias="lineItems")
+    items: tuple[Item, ...] = Field(alias="lineItems")
     subtotal: Dollars | None = Field(default=None, alias="subtotalCents")
     tax: Dollars | None = Field(default=None, alias="salesTaxCents")
     refunds: Annotated[Sequence[Refund], BeforeValidator(_or_nothing)] = ()

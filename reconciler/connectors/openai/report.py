@@ -9,19 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator
 
-from ledger.money import amount, currency
+from ledger.money import currency
 from ledger.window import DAY, EPOCH
-
-
-def _number(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-        raise ValueError("not a number")
-    return amount(value)
+from reconciler.connectors.reading import Number
 
 
 def _midnight(value: object) -> datetime:
@@ -30,7 +24,6 @@ def _midnight(value: object) -> datetime:
     return EPOCH + timedelta(seconds=value)
 
 
-Number = Annotated[Decimal, PlainValidator(_number)]
 R = TypeVar("R")
 
 

@@ -8,7 +8,6 @@ period is not documented: moments with an exclusive end and dates with an inclus
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, date
 from typing import Annotated
 
@@ -77,8 +76,8 @@ class Listing(Answer):
 
 
 class Invoices(Listing):
-    data: Sequence[Invoice]
+    data: tuple[Invoice, ...]
 
 
 class Items(Listing):
-    data: Sequence[Item]
+    data: tuple[Item, ...]

@@ -24,7 +24,7 @@ class Envelope(Answer):
     """What surrounds every answer. With `errors`, `data` may be null or lack parts."""
 
     data: Any = None
-    errors: Sequence[Mapping[str, Any]] | None = None
+    errors: tuple[Mapping[str, Any], ...] | None = None
 
 
 class Period(Answer):
@@ -66,7 +66,7 @@ class Invoice(Answer):
 
 
 class Billed(Answer):
-    invoices: Sequence[Invoice]
+    invoices: tuple[Invoice, ...]
 
 
 class Payer(Answer):
@@ -110,7 +110,7 @@ class Edge(Answer):
 
 
 class Edges(Answer):
-    edges: Sequence[Edge] = ()
+    edges: tuple[Edge, ...] = ()
 
 
 class Project(Named):
@@ -129,7 +129,7 @@ class ProjectEdge(Answer):
 
 
 class ProjectEdges(Answer):
-    edges: Sequence[ProjectEdge]
+    edges: tuple[ProjectEdge, ...]
 
 
 class NamesAnswer(Answer):

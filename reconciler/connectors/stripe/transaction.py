@@ -70,7 +70,7 @@ class Transaction(Answer):
     reporting_category: str | None = None
     description: str | None = None
     source: str | None = None
-    fee_details: Sequence[FeeDetail] | None = None
+    fee_details: tuple[FeeDetail, ...] | None = None
 
     @property
     def is_fee(self) -> bool:
@@ -103,7 +103,7 @@ class Transaction(Answer):
 class Page(Answer):
     """One page of transactions, newest first."""
 
-    data: Sequence[Transaction]
+    data: tuple[Transaction, ...]
     has_more: bool = Field(strict=True)
 
 
