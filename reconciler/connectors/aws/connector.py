@@ -42,7 +42,7 @@ class Aws(Connector[AwsSettings]):
         title="Amazon Web Services",
         origin="api",
         gives="Billed and amortised cost per day, service, account and region, credits, refunds, taxes and fees apart; "
-        "or every line of a FOCUS export.",
+        "or every line of an export.",
         grain="Day",
         reach=timedelta(days=395),
         settling=timedelta(days=1),

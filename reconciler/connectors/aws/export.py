@@ -1,4 +1,4 @@
-"""FOCUS exports in S3, read by the reader of FOCUS files: a month is read again, whole, when a file of it changed."""
+"""Exports in S3, read by the reader of FOCUS files: a month is read again, whole, when a file of it changed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Final
 
 from ledger.window import Span, Window
 from reconciler.connectors.aws.bucket import CHANGED, Bucket, Object
+from reconciler.connectors.aws.cur import CurReader, is_cur
 from reconciler.connectors.aws.delivery import Deliveries, Delivery
 from reconciler.connectors.aws.settings import ExportSettings
 from reconciler.connectors.base import Context
 from reconciler.connectors.focus import Focus, FocusSettings
 from reconciler.connectors.focus.files import File, Version
+from reconciler.connectors.focus.reader import Reader
 from reconciler.connectors.focus.tracking import Known, remembered
 from reconciler.errors import NeedsPerson, RetryLater
 
@@ -83,6 +85,11 @@ class Export(Focus):
             return [Unready(name, error) for name in known or [delivery.manifest.key]]
         stamp = {"month": f"{delivery.month.start:%Y-%m}", "manifest": delivery.stamp, "of": len(files)}
         return [Delivered(each, stamp, self._copies) for each in files]
+
+    def reader(self, path: Path, name: str) -> Reader:
+        """Of FOCUS as it is, and of CUR 2.0 in the shape of FOCUS."""
+        found = super().reader(path, name)
+        return CurReader(found) if is_cur(found) else found
 
     def _known(self, name: str, known: Known) -> File:
         """A file as it was read: its key and its ETag are all that it takes to bring it again."""

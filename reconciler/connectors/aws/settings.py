@@ -32,7 +32,7 @@ class CostExplorerSettings(Settings):
 
 
 class ExportSettings(Settings):
-    """Where AWS delivers an export of Data Exports (the tables FOCUS 1.0 and FOCUS 1.2)."""
+    """Where AWS delivers an export of Data Exports (the tables FOCUS 1.0, FOCUS 1.2 and CUR 2.0)."""
 
     bucket: str = Field(
         description="The bucket that the export is delivered to.",
@@ -68,7 +68,7 @@ class AwsSettings(Settings):
 
     source: Literal["costExplorer", "export"] = Field(
         description="costExplorer: costs by day, service, account and region, from the Cost Explorer API. export: "
-        "every line, from a FOCUS export in S3.",
+        "every line, from an export in S3 (FOCUS or CUR 2.0).",
     )
     identity: Literal["Platform", "Secret"] = Field(
         default="Platform",

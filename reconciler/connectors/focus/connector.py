@@ -26,6 +26,7 @@ from reconciler.connectors.focus import tracking
 from reconciler.connectors.focus.coverage import Coverage, survey
 from reconciler.connectors.focus.files import File, find, is_address
 from reconciler.connectors.focus.formats import Format, reader
+from reconciler.connectors.focus.reader import Reader
 from reconciler.connectors.focus.remote import RemoteFile
 from reconciler.connectors.focus.rows import batches
 from reconciler.connectors.focus.tracking import Known, Tracked, Unplaced
@@ -142,7 +143,7 @@ class Focus(Connector[FocusSettings]):
     async def _read(self, file: File, known: Known, span: Span) -> AsyncIterator[Sequence[Charge]]:
         path = await file.path(known.version)
         try:
-            source = await asyncio.to_thread(reader, path, file.name, self.settings.format)
+            source = await asyncio.to_thread(self.reader, path, file.name)
             found = batches(source, self._zone, span)
             while batch := await asyncio.to_thread(next, found, None):
                 yield batch
@@ -174,7 +175,11 @@ class Focus(Connector[FocusSettings]):
         return Tracked(file.name, file, before, Known(version, self._rules, coverage), problem)
 
     def _survey(self, path: Path, name: str) -> tuple[Coverage, ReconcilerError | None]:
-        return survey(reader(path, name, self.settings.format), self._zone)
+        return survey(self.reader(path, name), self._zone)
+
+    def reader(self, path: Path, name: str) -> Reader:
+        """What reads a file's rows; connectors whose files are of another shape give it that of FOCUS here."""
+        return reader(path, name, self.settings.format)
 
     def _files(self) -> list[File]:
         """The files that the settings mean. Raises NeedsPerson when there is none."""
