@@ -29,6 +29,7 @@ _KNOWN: Final = {
     **{name: ("Seconds", Fraction(length)) for name, length in _SECONDS.items()},
     "Milliseconds": ("Seconds", Fraction(1, 1000)),
 }
+_FINEST: Final = 10**MAX_DIGITS
 _BATCH: Final = re.compile(r"([1-9][0-9]{0,17}) (\S.*)\Z")
 
 
@@ -50,8 +51,10 @@ def convert(quantity: Decimal | Fraction | int, unit: str, target: str, hours_pe
 
 def decimal(value: Fraction) -> Decimal:
     """`value` as an amount: exact if its digits end, else rounded half to even, ROUNDED_TO digits after the point."""
-    places = MAX_DIGITS if not 10**MAX_DIGITS % value.denominator else ROUNDED_TO
-    return canonical(EXACT.scaleb(Decimal(round(value * 10**places)), -places))
+    times, rest = divmod(_FINEST, value.denominator)
+    if not rest:  # the digits end; whole numbers take far less than fractions
+        return canonical(EXACT.scaleb(Decimal(value.numerator * times), -MAX_DIGITS))
+    return canonical(EXACT.scaleb(Decimal(round(value * 10**ROUNDED_TO)), -ROUNDED_TO))
 
 
 @cache
