@@ -183,8 +183,8 @@ PLAIN = {
         ({"top": 1000, "period": {"from": "2026-01-01", "to": "2026-12-31"}}, "top"),
         ({"filter": {"skus": ["x"] * 201}}, "skus"),
         ({"filter": {"skus": ["x" * 9000]}}, "skus"),
-        ({"filter": {"skus": ["\0"]}}, "filter"),
-        ({"filter": {"tags": [{"key": "\ud800"}]}}, "filter"),
+        ({"filter": {"skus": ["\0"]}}, "skus"),
+        ({"filter": {"tags": [{"key": "\ud800"}]}}, "key"),
         ({"filter": {"not": {"not": {"not": {"not": {"skus": []}}}}}}, "filter"),
     ],
 )
