@@ -66,9 +66,9 @@ async def tried(wanted: Wanted, witness: Witness) -> Result:
         witness=witness,
     )
     async with client:
-        await _read(
-            connector(settings, Context(client, credentials, wanted.now, {}, wanted.file.parent)), wanted, result
-        )
+        key, folder = manifest.key, wanted.file.parent
+        context = Context(client, credentials, wanted.now, {}, folder, name=key.name, namespace=key.namespace)
+        await _read(connector(settings, context), wanted, result)
     return result
 
 
