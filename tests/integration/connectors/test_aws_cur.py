@@ -115,52 +115,49 @@ async def test_a_line_keeps_what_it_says(end: str, desk: ExportDesk) -> None:
     assert (found.charge_category, (found.extra or {})["x_LineItemType"]) == ("Usage", "Usage")
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns", "category", "billed", "effective"),
-    [
-        ("Usage", {}, "Usage", "3", "3"),
-        ("Tax", {}, "Tax", "3", "3"),
-        ("Credit", {}, "Credit", "3", "3"),
-        ("EdpDiscount", {}, "Credit", "3", "3"),
-        ("Fee", {}, "Purchase", "3", "3"),
-        ("Fee", {"reservation_reservation_a_r_n": "arn:aws:ec2:x"}, "Purchase", "3", "0"),
-        ("DiscountedUsage", {"reservation_effective_cost": Decimal("0.7")}, "Usage", "3", "0.7"),
-        (
-            "RIFee",
-            {
-                "reservation_unused_amortized_upfront_fee_for_billing_period": Decimal("0.25"),
-                "reservation_unused_recurring_fee": Decimal("0.5"),
-            },
-            "Purchase",
-            "3",
-            "0.75",
-        ),
-        ("SavingsPlanCoveredUsage", {"savings_plan_savings_plan_effective_cost": Decimal(2)}, "Usage", "3", "2"),
-        ("SavingsPlanNegation", {}, "Usage", "3", "0"),
-        ("SavingsPlanUpfrontFee", {}, "Purchase", "3", "0"),
-        (
-            "SavingsPlanRecurringFee",
-            {
-                "savings_plan_total_commitment_to_date": Decimal(3),
-                "savings_plan_used_commitment": Decimal("2.5"),
-            },
-            "Purchase",
-            "3",
-            "0.5",
-        ),
-        ("Usage", {"split_line_item_parent_resource_id": "i-0123"}, "Usage", "0", "0"),
-    ],
-)
-async def test_commitments_are_spread_over_what_they_cover(
-    kind: str, columns: Line, category: str, billed: str, effective: str, desk: ExportDesk
-) -> None:
+LINES: Sequence[tuple[str, Mapping[str, Any], str, str, str]] = [
+    ("Usage", {}, "Usage", "3", "3"),
+    ("Tax", {}, "Tax", "3", "3"),
+    ("Credit", {}, "Credit", "3", "3"),
+    ("EdpDiscount", {}, "Credit", "3", "3"),
+    ("Fee", {}, "Purchase", "3", "3"),
+    ("Fee", {"reservation_reservation_a_r_n": "arn:aws:ec2:x"}, "Purchase", "3", "0"),
+    ("DiscountedUsage", {"reservation_effective_cost": "0.7"}, "Usage", "3", "0.7"),
+    (
+        "RIFee",
+        {
+            "reservation_unused_amortized_upfront_fee_for_billing_period": "0.25",
+            "reservation_unused_recurring_fee": "0.5",
+        },
+        "Purchase",
+        "3",
+        "0.75",
+    ),
+    ("SavingsPlanCoveredUsage", {"savings_plan_savings_plan_effective_cost": "2"}, "Usage", "3", "2"),
+    ("SavingsPlanNegation", {}, "Usage", "3", "0"),
+    ("SavingsPlanUpfrontFee", {}, "Purchase", "3", "0"),
+    (
+        "SavingsPlanRecurringFee",
+        {"savings_plan_total_commitment_to_date": "3", "savings_plan_used_commitment": "2.5"},
+        "Purchase",
+        "3",
+        "0.5",
+    ),
+    ("Usage", {"split_line_item_parent_resource_id": "i-0123"}, "Usage", "0", "0"),
+]
+"""Type of line, what is special about it, its category, and what a line of 3 USD is billed and effective."""
+
+
+async def test_commitments_are_spread_over_what_they_cover(desk: ExportDesk) -> None:
     """Each type of line has its category and its effective cost, and a part of another line costs nothing."""
-    (found,) = await read(desk, [line(kind, "3", **columns)])
-    assert (found.charge_category, found.billed_cost, found.effective_cost) == (
-        category,
-        Decimal(billed),
-        Decimal(effective),
-    )
+    lines = [
+        line(kind, "3", **columns, line_item_resource_id=f"{at:02}") for at, (kind, columns, *_) in enumerate(LINES)
+    ]
+    found = sorted(await read(desk, lines), key=lambda charge: charge.resource_id or "")
+
+    assert [(each.charge_category, each.billed_cost, each.effective_cost) for each in found] == [
+        (category, Decimal(billed), Decimal(effective)) for _, _, category, billed, effective in LINES
+    ]
 
 
 @pytest.mark.parametrize("end", WRITERS)
