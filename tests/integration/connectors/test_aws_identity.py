@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,25 @@ def test_a_manifest_says_nothing_of_where_the_platforms_identity_goes(tmp_path: 
     settings = AwsSettings.model_validate(block)
     assert endpoint("sts", settings, {}) == "https://sts.us-east-1.amazonaws.com"
     assert endpoint("ce", settings, {}) == "https://ce.us-east-1.amazonaws.com"
+
+
+async def test_without_botocore_a_person_learns_how_to_install_it(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra of the package is named, and nothing was sent."""
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    monkeypatch.setitem(sys.modules, "botocore.credentials", None)
+    async with asking(server.url) as connector:
+        found = await checked(connector)
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/v1/credentials")
+    async with asking(server.url, credentials={}) as connector:
+        other = await checked(connector)
+
+    for error in (found, other):
+        assert isinstance(error, NeedsPerson)
+        assert "costhook[aws]" in str(error)
+        assert error.reason == "BrokenConnector"
+    assert not server.requests
 
 
 async def test_moto_gives_a_role(moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
