@@ -90,4 +90,3 @@ async def anyone_reconciles(db: ReaderDB) -> bool:
     """Whether a reconciler runs on this database now and hears requests."""
     async with db.transaction(()) as connection:
         return await is_heard(connection, REQUESTS)
-

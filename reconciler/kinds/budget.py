@@ -35,9 +35,7 @@ class BudgetSpec(Block):
     metric: CostMetric = Field(
         default="BilledCost", description="FOCUS BilledCost is what is invoiced; EffectiveCost spreads commitments."
     )
-    scope: ScopeBlock | None = Field(
-        default=None, description="Whose charges count; all of the namespace if absent."
-    )
+    scope: ScopeBlock | None = Field(default=None, description="Whose charges count; all of the namespace if absent.")
 
 
 class BudgetStatus(Block):
