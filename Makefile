@@ -35,8 +35,8 @@ dev: $(STAMP)/dev ## run a control plane from KUBEBUILDER_ASSETS with CRDs and e
 	@$(BIN)/python -m tests.e2e.dev
 
 .PHONY: test
-test: $(STAMP)/dev ## run the whole test suite with coverage; ARGS are passed on to pytest
-	@$(BIN)/pytest --numprocesses logical --dist worksteal --cov --cov-report term $(ARGS)
+test: $(STAMP)/dev ## run the whole test suite; ARGS are passed on to pytest, such as --cov
+	@$(BIN)/pytest --numprocesses logical --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)/dev ## check style, types and layers
