@@ -276,7 +276,7 @@ def _firing(row: Row[Any]) -> Told:
 
 async def _drivers(connection: AsyncConnection, told: Told) -> Mapping[str, str]:
     standing, rule = told.standing, told.due.rule
-    if standing.period_after is None or rule.currency is None or told.notice.what != "firing":
+    if rule.scope.tags or standing.period_after is None or rule.currency is None or told.notice.what != "firing":
         return {}
     period = Period(standing.period_first, standing.period_after)
     ask = Ask(standing.alert.namespace, rule.scope, rule.metric, period.first, period.after_last)
