@@ -89,8 +89,11 @@ def _change(limit: Decimal, rule: Rule, bill: Bill, through: date | None) -> Rea
     now = bill.spending.sum(bill.period.first, bill.period.first + days)
     then = bill.spending.sum(bill.before.first, bill.before.first + days)
     figures = {**_shown(None, rule, through, None), "amount": plain(now), "previous": plain(then)}
-    if not then or through is None or not days:
-        return Reading(None if through is None else False, figures)
+    since = bill.spending.since
+    if through is None or since is None or since > bill.before.first:
+        return Reading(None, figures)  # part of a period would be taken for all of it
+    if not then or not days:
+        return Reading(False, figures)
     change = EXACT.divide((now - then) * HUNDRED, abs(then)).quantize(Decimal("0.01"))
     return Reading(change >= limit, {**figures, "changePercent": plain(change), "limitPercent": plain(limit)})
 

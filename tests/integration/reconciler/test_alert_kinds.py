@@ -70,6 +70,17 @@ async def test_a_change_against_the_period_before(plant: Plant, receiver: Receiv
     assert "100% more" in receiver.told[0]["summary"]
 
 
+async def test_a_period_that_is_known_in_part_is_no_measure(plant: Plant, receiver: Receiver) -> None:
+    """What began in the middle of the month before seems to have doubled, and has not."""
+    alert = watch(plant, "Spend", {"changePercent": 90}, currency="USD")
+    plant.books.bills = {_day(back): ["1.00"] for back in range(32)}
+    plant.put(history="60d")
+
+    await plant.settle()
+
+    assert (receiver.said(), plant.status(alert)["state"]) == ([], "NoData")
+
+
 async def test_a_past_day_that_moved(plant: Plant, receiver: Receiver) -> None:
     """A correction of more than the level fires for its provider, and is over when it no longer counts."""
     watch(plant, "Restatement", {"amount": "10.00"}, currency="USD")
