@@ -31,7 +31,7 @@ class ProviderKind(Enum):
     MANUAL_COST = "ManualCost"
 
 
-@strawberry.type(description="A condition as Kubernetes has them: Ready, Reconciling, Stalled.")
+@strawberry.type(description="A condition as Kubernetes has them: Ready, Reconciling, Stalled, DoubleCounted.")
 class Condition:
     type: str
     status: ConditionStatus
@@ -44,6 +44,21 @@ class Condition:
 class Money:
     amount: Decimal
     currency: str
+
+
+@strawberry.type(description="The vendor's account that the credential opens.")
+class VendorAccount:
+    id: str | None
+    name: str | None
+    notes: list[str] = strawberry.field(description="What else is worth telling of it: scopes, plans, expiry.")
+    checked_at: datetime | None = strawberry.field(description="When the vendor was asked for this.")
+
+
+@strawberry.type(description="What the vendor takes for the syncs themselves.")
+class SyncCost:
+    calls: int = strawberry.field(description="Calls of a sync that have a price, about.")
+    per_sync: Money
+    per_month: Money = strawberry.field(description="In 30 days, at the Provider's interval.")
 
 
 @strawberry.input(description="Every list means any of; several fields mean all of.")
@@ -86,6 +101,10 @@ class Provider:
     )
     removed: bool = strawberry.field(description="Its resource is gone; what it cost stays known.")
     conditions: list[Condition]
+    account: VendorAccount | None = strawberry.field(
+        description="Null until the vendor was asked, or if it tells none."
+    )
+    sync_cost: SyncCost | None = strawberry.field(description="Null where the vendor's calls are free.")
     place: str | None = strawberry.field(description="File and line of its manifest; null in a cluster.")
     complete_through: date | None = strawberry.field(description="The last day through which its data is whole.")
     last_sync_time: datetime | None = strawberry.field(description="End of the last sync that succeeded.")
@@ -157,6 +176,19 @@ def conditions_of(held: Sequence[reading.Condition]) -> list[Condition]:
     ]
 
 
+def _account(held: reading.VendorAccount | None) -> VendorAccount | None:
+    if held is None:
+        return None
+    return VendorAccount(id=held.id, name=held.name, notes=list(held.notes), checked_at=held.checked_at)
+
+
+def _sync_cost(held: reading.SyncCost | None) -> SyncCost | None:
+    if held is None:
+        return None
+    sync, month = (Money(amount=each, currency=held.currency) for each in (held.per_sync, held.per_month))
+    return SyncCost(calls=held.calls, per_sync=sync, per_month=month)
+
+
 def _place(row: reading.Provider) -> tuple[str, str, str]:
     return (row.namespace, row.name, row.kind)
 
@@ -173,6 +205,8 @@ def _provider(row: reading.Provider) -> Provider:
         attribution_only=row.attribution_only,
         removed=row.removed,
         conditions=conditions_of(row.conditions),
+        account=_account(row.account),
+        sync_cost=_sync_cost(row.sync_cost),
         place=row.place,
         complete_through=row.complete_through,
         last_sync_time=row.last_sync_at,

@@ -13,7 +13,7 @@ from rich.text import Text
 from api.terminal.layout import NONE, Column, blocks, count, day, fitting, money, table
 from ledger.database import ReaderDB
 from ledger.reads.figures import Figures, figures
-from ledger.reads.providers import Condition, Provider, ProviderFilter, providers
+from ledger.reads.providers import Condition, Provider, ProviderFilter, SyncCost, VendorAccount, providers
 
 _UNKNOWN: Final = Condition("Ready", "Unknown", "Pending", "it has not been looked at yet", None)
 _STYLES: Final = {"True": "green", "False": "red"}
@@ -184,6 +184,23 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
         if unpriced:
             said = count(unpriced, "charge has no known price and is", "charges have no known price and are")
             yield Text(f"{names(row)}: {said} in no sum", style="yellow")
+    for row in rows:
+        if (cost := row.provider.sync_cost) is not None:
+            month = money(cost.per_month, cost.currency).plain
+            yield Text(f"{names(row)}: its syncs cost about {month} {cost.currency} a month", style="dim")
+
+
+def _json_account(held: VendorAccount | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {"id": held.id, "name": held.name, "notes": list(held.notes), "checkedAt": held.checked_at}
+
+
+def _json_sync_cost(held: SyncCost | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    prices = {"perSync": held.per_sync, "perMonth": held.per_month, "currency": held.currency}
+    return {"calls": held.calls, **prices}
 
 
 def _json(row: Row) -> dict[str, Any]:
@@ -198,6 +215,8 @@ def _json(row: Row) -> dict[str, Any]:
         "reason": row.ready.reason,
         "message": row.ready.message,
         "place": held.place,
+        "account": _json_account(held.account),
+        "syncCost": _json_sync_cost(held.sync_cost),
         "completeThrough": held.complete_through,
         "lastSyncTime": held.last_sync_at,
         "nextSyncTime": held.next_sync_at,

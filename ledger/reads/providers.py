@@ -47,6 +47,26 @@ class Condition:
     last_transition_time: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class VendorAccount:
+    """The account that the credential opens, as the vendor told it at `checked_at`."""
+
+    id: str | None
+    name: str | None
+    notes: Sequence[str]
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCost:
+    """What the vendor takes for the syncs themselves: about `calls` a sync, and 30 days of syncs `per_month`."""
+
+    calls: int
+    per_sync: Decimal
+    per_month: Decimal
+    currency: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """A Provider or ManualCost."""
@@ -60,6 +80,9 @@ class Provider:
     attribution_only: bool
     """Its charges are parts of what others bill; no total counts them unless asked to."""
     conditions: Sequence[Condition]
+    account: VendorAccount | None
+    sync_cost: SyncCost | None
+    """None where calls are free."""
     place: str | None
     """File and line of its manifest; None in a cluster."""
     complete_through: date | None
@@ -185,12 +208,30 @@ def _provider(row: Any) -> Provider:
         suspended=row.suspended,
         attribution_only=row.attribution_only,
         conditions=[condition(held) for held in row.status.get("conditions", ())],
+        account=_account(row.status.get("account")),
+        sync_cost=_sync_cost(row.status.get("syncCost")),
         place=row.place,
         complete_through=row.complete_through,
         last_sync_at=row.last_sync_at,
         next_sync_at=row.next_sync_at,
         removed=row.removed,
     )
+
+
+def _account(held: Mapping[str, Any] | None) -> VendorAccount | None:
+    if held is None:
+        return None
+    at = held.get("checkedAt")
+    return VendorAccount(
+        held.get("id"), held.get("name"), tuple(held.get("notes", ())), datetime.fromisoformat(at) if at else None
+    )
+
+
+def _sync_cost(held: Mapping[str, Any] | None) -> SyncCost | None:
+    if held is None:
+        return None
+    sync, month = held["perSync"], held["perMonth"]
+    return SyncCost(held["calls"], Decimal(sync["amount"]), Decimal(month["amount"]), sync["currency"])
 
 
 def condition(held: Mapping[str, Any]) -> Condition:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
@@ -112,6 +113,15 @@ class Account:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SyncPrice:
+    """What one sync costs at the vendor: about how many of its calls have a price, and their price together."""
+
+    calls: int
+    amount: Decimal
+    currency: str = "USD"
+
+
 async def no_entries() -> Sequence[Entry]:
     """Of Providers for which nobody entered anything."""
     return ()
@@ -175,6 +185,13 @@ class Connector(ABC, Generic[S]):
         The window is stored only if the iterator ends normally: any error discards it whole. Raises
         RetryLater, NeedsPerson or Bug.
         """
+
+    def sync_price(self, trailing: timedelta) -> SyncPrice | None:
+        """What a sync costs in which nothing is due but the `trailing` days; None where calls are free.
+
+        Asked once everything was read, so that what was learned on the way counts.
+        """
+        return None
 
     async def awaiting(self) -> NeedsPerson | None:
         """What only a person can bring, once all that there is was read; None where nothing is missed.

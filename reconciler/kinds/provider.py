@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final
 
@@ -16,13 +16,17 @@ from pydantic import Field, JsonValue, create_model
 
 from reconciler.connectors.base import Connector
 from reconciler.connectors.registry import BUILT_IN, connectors
-from reconciler.kinds.base import Block, DeletionPolicy, SecretRef, Status
+from reconciler.kinds.base import Block, DeletionPolicy, Money, SecretRef, Status
 from reconciler.kinds.durations import PATTERN, seconds_in_cel
 from reconciler.kinds.forms import Duration, Form
 from reconciler.kinds.rules import Rule
 from reconciler.kinds.structural import Unsayable
 
 AnyConnector = type[Connector[Any]]
+
+MAX_NAME: Final = 256
+MAX_NOTE: Final = 512
+MAX_NOTES: Final = 8
 
 TypeName = Annotated[
     str, Form("[a-z][a-z0-9]*(-[a-z0-9]+)*", "a type of connector; `costhook connectors` lists them", 63)
@@ -105,14 +109,29 @@ class ProviderSpec(Block):
 class Account(Block):
     """The account that the credential opens."""
 
-    id: str | None = Field(default=None, description="The vendor's id of it.", max_length=256)
-    name: str | None = Field(default=None, description="Its name.", max_length=256)
+    id: str | None = Field(default=None, description="The vendor's id of it.", max_length=MAX_NAME)
+    name: str | None = Field(default=None, description="Its name.", max_length=MAX_NAME)
+    notes: tuple[Annotated[str, Field(max_length=MAX_NOTE)], ...] = Field(
+        default=(), description="What else is worth telling of it: scopes, plans, expiry.", max_length=MAX_NOTES
+    )
+    checked_at: datetime | None = Field(default=None, description="When the vendor was asked for this (UTC).")
+
+
+class SyncCost(Block):
+    """What the vendor takes for being asked."""
+
+    calls: int = Field(description="Calls of a sync that have a price, about.", ge=0)
+    per_sync: Money = Field(description="The price of these.")
+    per_month: Money = Field(description="What syncs cost in 30 days at spec.interval, to the cent.")
 
 
 class ProviderStatus(Status):
     """What Costhook last saw of a Provider; it is written by Costhook alone."""
 
     account: Account | None = Field(default=None, description="The vendor's account that the credential opens.")
+    sync_cost: SyncCost | None = Field(
+        default=None, description="What the vendor takes for the syncs themselves; absent where calls are free."
+    )
     unpriced_lines: int | None = Field(
         default=None, description="Lines without a known price; no amount includes them.", ge=0
     )

@@ -14,11 +14,11 @@ from ledger.accounts import Account
 from ledger.resources import Ref
 from reconciler import feeding
 from reconciler.case import Case, Outcome
-from reconciler.connectors.base import Account as VendorAccount
 from reconciler.connectors.base import Connector, Context, Credentials
 from reconciler.connectors.http import Meter, VendorClient
 from reconciler.deps import Deps, salted
 from reconciler.feeding import Feed
+from reconciler.kinds import findings
 from reconciler.kinds.provider import ProviderSpec
 from reconciler.kinds.reading import read, settings_of
 from reconciler.rhythm import next_due
@@ -36,6 +36,12 @@ async def reconcile(case: Case, deps: Deps) -> Outcome:
     connector = deps.connector(spec.type)
     if not (spec.suspend or deps.desks.has_place(spec.type, case.resource.key)):
         return Outcome(None, waits=True)  # before anything is asked of the database on its behalf
+    outcome = await _reconciled(case, deps, spec, connector)
+    cost = findings.monthly(outcome.fields.get("syncCost", case.kept.get("syncCost")), spec.interval)
+    return replace(outcome, fields={**outcome.fields, "syncCost": cost})
+
+
+async def _reconciled(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector) -> Outcome:
     known = await feeding.register(case, deps, _account(case, spec, connector))
     if spec.suspend:
         await accounts.schedule(deps.db, case.ref.namespace, case.ref.name, None)
@@ -81,8 +87,9 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
         async with _opened(case, deps, spec, connector, credentials, sync) as opened:
             sync.clean = opened.http.clean
             known = is_ready(case.before) and not case.changed
-            fields = {} if known else {"account": _shown(await opened.check())}
+            fields = {} if known else {"account": findings.account(await opened.check(), sync.clean, deps.now())}
             ending = await sync.read_due(opened, terms)
+            fields |= {"syncCost": findings.cost(opened.sync_price(terms.moving))}
             return replace(ending, fields=fields, error=ending.error or await opened.awaiting())
 
     def next_after(now: datetime) -> datetime:
@@ -174,10 +181,6 @@ async def _credentials(case: Case, deps: Deps, spec: ProviderSpec, connector: An
                 f"the Secret {spec.secret_ref.name} in namespace {case.ref.namespace} has no key {name}: {key.says}"
             )
     return Credentials(found)
-
-
-def _shown(account: VendorAccount) -> dict[str, str] | None:
-    return {name: value for name, value in (("id", account.id), ("name", account.name)) if value} or None
 
 
 def _secret_of(case: Case, spec: ProviderSpec) -> tuple[str, str]:

@@ -22,13 +22,11 @@ from reconciler.connectors.aws.explorer import VENDOR, Explorer, Figures, Row
 from reconciler.connectors.aws.export import Export
 from reconciler.connectors.aws.identity import Identity
 from reconciler.connectors.aws.settings import AwsSettings
-from reconciler.connectors.base import BATCH, Account, Connector, Context, CredentialKey, Traits
+from reconciler.connectors.base import BATCH, Account, Connector, Context, CredentialKey, SyncPrice, Traits
 from reconciler.errors import RetryLater
 
 PRICE: Final = Decimal("0.01")
 """USD for each call: aws.amazon.com/aws-cost-management/aws-cost-explorer/pricing."""
-SYNCS: Final = {"6h": 120, "12h": 60, "1d": 30}
-"""Syncs in a month of thirty days, by spec.interval."""
 TOLERANCE: Final = Decimal("0.01")
 """How far a day's parts may be from its total: AWS rounds each group by itself."""
 
@@ -84,13 +82,20 @@ class Aws(Connector[AwsSettings]):
         today = midnight(self.context.now.date())
         totals = await self._explorer.figures(Span(month_start(today), today + DAY), *BY_RECORD)
         accounts = {row.keys[0] for row in totals.rows}
-        return Account(id=account, name=totals.names.get(account) or None, notes=(f"As {arn}.", *self._price(accounts)))
+        said = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'} with costs this month."
+        return Account(id=account, name=totals.names.get(account) or None, notes=(f"As {arn}.", said))
 
-    def _price(self, accounts: set[str]) -> Iterable[str]:
-        calls = 1 + (len(accounts) if self.settings.cost_explorer.regions and accounts else 1)
-        months = ", ".join(f"{PRICE * calls * syncs} USD at {interval}" for interval, syncs in SYNCS.items())
-        yield f"{len(accounts)} accounts; a sync takes {calls} calls or a few more, {PRICE * calls} USD."
-        yield f"A month of syncs costs {months} (spec.interval)."
+    def sync_price(self, trailing: timedelta) -> SyncPrice | None:
+        """Calls of Cost Explorer: for each window one for the totals, and one or more for what was used."""
+        if self._export is not None:
+            return None
+        newest = self._known[max(self._known)].rows if self._known else []
+        accounts = {row.keys[0] for row in newest if is_used(row.keys[1])}
+        used = max(len(accounts), 1) if self.settings.cost_explorer.regions else 1
+        # With finalOnly a month that is closed and one that is not are asked for apart.
+        calls = -(-(trailing + DAY) // self.traits.longest_window) * (1 + used)
+        calls += used if self.settings.cost_explorer.final_only else 0
+        return SyncPrice(calls, PRICE * calls)
 
     async def windows(self, due: Sequence[Span], history: Span) -> list[Window]:
         """Long windows, newest first: a call costs the same however many days it tells. Of exports, changed months."""

@@ -20,6 +20,7 @@ query ($filter: ProviderFilter, $first: Int! = 50, $after: String) {
     edges { node {
       namespace name kind type labels suspended removed place completeThrough lastSyncTime nextSyncTime unpricedLines
       conditions { type status reason message lastTransitionTime }
+      account { id name notes checkedAt } syncCost { calls perSync { amount currency } perMonth { amount currency } }
       monthToDate { amount currency }
       runningSync { provider windowsDone windowsTotal }
     } }
@@ -43,11 +44,20 @@ async def shown(asker: Asker, namespace: str, **chosen: Any) -> list[dict[str, A
     return [edge["node"] for edge in answer["providers"]["edges"]]
 
 
+SYNC_COST = {
+    "calls": 2,
+    "perSync": {"amount": "0.02", "currency": "USD"},
+    "perMonth": {"amount": "1.2", "currency": "USD"},
+}
+ACCOUNT = {"id": "acc-1", "notes": ["a good key"], "checkedAt": "2026-11-21T12:00:00Z"}
+
+
 async def declare(db: WriterDB, namespace: str, name: str, kind: str = "Provider", **spec: Any) -> None:
-    """A resource as a source shows it, with a condition."""
+    """A resource as a source shows it, with a condition and what its connector found."""
+    said = {"conditions": [CONDITION], "account": ACCOUNT, "syncCost": SYNC_COST}
     ref = Ref(namespace, kind, name)
     await resources.see(db, Sighting(ref, "uid", 1, "folder", "a.yaml:1", {"env": "prod"}, spec), READ_AT)
-    await resources.write_status(db, ref, {"conditions": [CONDITION]}, READ_AT)
+    await resources.write_status(db, ref, said, READ_AT)
 
 
 async def test_a_provider_shows_what_is_known_of_it(asker: Asker, desk: Desk) -> None:
@@ -74,6 +84,8 @@ async def test_a_provider_shows_what_is_known_of_it(asker: Asker, desk: Desk) ->
         "conditions": [
             {k: v for k, v in CONDITION.items() if k not in ("observedGeneration", "status")} | {"status": "FALSE"}
         ],
+        "account": {**ACCOUNT, "name": None},
+        "syncCost": SYNC_COST,
         "monthToDate": [{"amount": "-0.25", "currency": "USD"}],
         "runningSync": {"provider": desk.name, "windowsDone": 0, "windowsTotal": 7},
     }

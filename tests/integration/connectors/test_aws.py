@@ -14,7 +14,7 @@ import pytest
 from ledger.charge import Charge
 from ledger.window import DAY, Span, midnight
 from reconciler.connectors.aws import Aws, AwsSettings
-from reconciler.connectors.base import Account, Context, Credentials
+from reconciler.connectors.base import Account, Context, Credentials, SyncPrice
 from reconciler.connectors.conformance import ConnectorConformance, Line
 from reconciler.connectors.http import EgressPolicy, Meter, VendorClient
 from reconciler.connectors.scripted import Reply, ScriptedServer
@@ -239,27 +239,53 @@ async def test_a_group_that_comes_twice_is_not_counted_twice() -> None:
         await bill(vendor)
 
 
-async def test_check_says_what_syncs_cost() -> None:
-    """`check` names the account and tells the price of a month of syncs, at the cost of one call."""
+async def test_check_names_the_account() -> None:
+    """`check` says who asks, and how many accounts there are, at the cost of one call."""
     vendor = Vendor(TWO, names={"123456789012": "management"})
     async with ScriptedServer() as server:
         vendor.open(server)
         async with asking(server.url) as connector:
             found = await connector.check()
-        async with asking(server.url, explorer(regions=True)) as connector:
-            dearer = await connector.check()
 
-    assert len(vendor.asked) == 2
+    assert len(vendor.asked) == 1
     assert found == Account(
         "123456789012",
         "management",
         (
             "As arn:aws:iam::123456789012:user/reader.",
-            "2 accounts; a sync takes 2 calls or a few more, 0.02 USD.",
-            "A month of syncs costs 2.40 USD at 6h, 1.20 USD at 12h, 0.60 USD at 1d (spec.interval).",
+            "2 accounts with costs this month.",
         ),
     )
-    assert "3.60 USD at 6h" in dearer.notes[2]
+
+
+@pytest.mark.parametrize(
+    ("block", "trailing"),
+    [
+        ({}, 45),
+        (explorer(regions=True), 45),
+        (explorer(finalOnly=True), 45),
+        (explorer(finalOnly=True, regions=True), 45),
+        (explorer(regions=True), 200),
+    ],
+    ids=str,
+)
+async def test_a_sync_costs_what_it_was_said_to(block: Mapping[str, Any], trailing: int) -> None:
+    """The price that is told of syncs is that of the calls that one makes in which nothing but these days is due."""
+    today = midnight(NOW.date())
+    due = Span(today - trailing * DAY, today + DAY)
+    days = [day.start.date() for day in due.pieces()]
+    vendor = Vendor(
+        [Item(day, Decimal(1), account=each) for day in days for each in (OTHER, "123456789012")], date(2026, 3, 1)
+    )
+    async with ScriptedServer() as server:
+        vendor.open(server)
+        async with asking(server.url, block) as connector:
+            for window in await connector.windows([due], due):
+                async for _ in connector.charges(window):
+                    pass
+            price = connector.sync_price(trailing * DAY)
+
+    assert price == SyncPrice(len(vendor.asked), len(vendor.asked) * Decimal("0.01"))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ async def test_a_provider_becomes_ready_with_its_figures(plant: Plant) -> None:
     status = plant.status(key)
     assert status["monthToDate"] == [{"amount": "3.75", "currency": "USD"}]
     assert status["completeThrough"] == _day(2).isoformat()
-    assert status["account"] == {"id": "acc-1", "name": "Main account"}
+    assert status["account"] == {"id": "acc-1", "name": "Main account", "checkedAt": "2026-11-21T12:00:00Z"}
+    assert "syncCost" not in status
     assert status["nextSyncTime"] == "2026-11-21T18:00:00Z"
     assert await plant.rows(RUNS) == [("First", "Succeeded")]
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ledger.charge import Charge
 from ledger.window import DAY, Span, Window, midnight
-from reconciler.connectors.base import Account, Connector, CredentialKey, Settings, Traits
+from reconciler.connectors.base import Account, Connector, CredentialKey, Settings, SyncPrice, Traits
 from reconciler.errors import NeedsPerson
 
 
@@ -30,6 +30,8 @@ class Books:
     paused: asyncio.Event = field(default_factory=asyncio.Event)
     read: list[Span] = field(default_factory=list)
     checks: int = 0
+    notes: tuple[str, ...] = ()
+    price: SyncPrice | None = None
 
 
 class NoSettings(Settings):
@@ -65,7 +67,10 @@ class TestVendor(Connector[NoSettings]):
         await self.http.meter.before_call()
         if self.context.credentials["apiKey"] != self._books.key:
             raise NeedsPerson("the key does not open the books; make another", reason="Unauthorized")
-        return Account("acc-1", "Main account")
+        return Account("acc-1", "Main account", self._books.notes)
+
+    def sync_price(self, trailing: timedelta) -> SyncPrice | None:
+        return self._books.price
 
     async def charges(self, window: Window) -> AsyncIterator[Sequence[Charge]]:
         books = self._books
