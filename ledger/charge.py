@@ -20,6 +20,10 @@ ChargeCategory = Literal["Usage", "Purchase", "Tax", "Credit", "Adjustment"]
 
 ORIGINS: Final = frozenset(get_args(Origin))
 CHARGE_CATEGORIES: Final = frozenset(get_args(ChargeCategory))
+AMOUNTS: Final = frozenset(
+    ("billed_cost", "effective_cost", "list_cost", "contracted_cost", "consumed_quantity", "pricing_quantity")
+)
+"""The fields of a charge that are exact amounts, where they are there."""
 MAX_TEXT: Final = 8192
 """Characters a text field may have; vendors' longest resource ids stay well below."""
 
@@ -68,13 +72,22 @@ class Charge(NamedTuple):
     extra: Mapping[str, object] | None = None
 
 
+CHECKED: Final = ("x_origin", "charge_category", "service_name", "service_provider_name")
+"""The fields that `check_words` looks at, in its order."""
+
+
 def check(charge: Charge) -> None:
     """Raise InvalidCharge unless `charge` says what every charge must."""
-    if charge.x_origin not in ORIGINS:
-        raise InvalidCharge(f"unknown origin {charge.x_origin!r}")
-    if charge.charge_category not in CHARGE_CATEGORIES:
-        raise InvalidCharge(f"unknown charge category {charge.charge_category!r}")
-    if not charge.service_name or not charge.service_provider_name:
+    check_words(charge.x_origin, charge.charge_category, charge.service_name, charge.service_provider_name)
+
+
+def check_words(origin: str, category: str, service: str, provider: str) -> None:
+    """As `check`, of a charge's words alone."""
+    if origin not in ORIGINS:
+        raise InvalidCharge(f"unknown origin {origin!r}")
+    if category not in CHARGE_CATEGORIES:
+        raise InvalidCharge(f"unknown charge category {category!r}")
+    if not service or not provider:
         raise InvalidCharge("a charge needs a service name and the name of who provides it")
 
 

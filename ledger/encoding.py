@@ -58,6 +58,11 @@ def pack(charge: Charge) -> bytes:
         raise InvalidCharge(f"{error} (in {_where(charge)})") from error
 
 
+def pack_value(value: object) -> bytes:
+    """One value of a charge as it stands in a packed charge, which has the bytes of its values one after another."""
+    return _PACK(value)
+
+
 def unpack(packed: bytes) -> Charge:
     """The charge that `pack` was given."""
     return _UNPACK(packed)
@@ -87,7 +92,7 @@ def line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
 
 def cells(values: Iterable[str | Decimal | int | None]) -> str:
     """Values as one line of COPY's text format, cleaned as those of charges are."""
-    return "\t".join([_escaped(v) if isinstance(v, str) or v is None else plain(Decimal(v)) for v in values]) + "\n"
+    return "\t".join([escaped(v) if isinstance(v, str) or v is None else plain(Decimal(v)) for v in values]) + "\n"
 
 
 def storable(text: str) -> str:
@@ -101,9 +106,9 @@ def _line(charge: Charge, row_hex: str, copy: int, start: str, end: str) -> str:
     texts = _TEXTS(charge)
     said = "\t".join([text or "" for text in texts])
     if _SPECIAL.search(said) or said.count("\t") != len(texts) - 1 or len(said) > MAX_TEXT:
-        said = "\t".join([_escaped(text) for text in texts])
+        said = "\t".join([escaped(text) for text in texts])
     figures = _figures(*_AMOUNTS(charge))
-    documents = f"{_document(charge.tags)}\t{_document(charge.extra)}"
+    documents = f"{document(charge.tags)}\t{document(charge.extra)}"
     code = code if code in _SEEN_CURRENCIES else _currency(code)
     return f"{start}\t{row_hex}\t{copy}\t{end}\t{code}\t{said}\t{figures}\t{documents}\n"
 
@@ -135,7 +140,8 @@ def _amount(value: Any) -> str:
     return plain(canonical(value))
 
 
-def _escaped(text: str | None) -> str:
+def escaped(text: str | None) -> str:
+    """A text as COPY's text format wants it, nothing for None. Raises ValueError when it is too long."""
     if text is None:
         return ""
     if len(text) > MAX_TEXT:
@@ -143,7 +149,8 @@ def _escaped(text: str | None) -> str:
     return text.translate(_ESCAPED)
 
 
-def _document(value: Mapping[str, Any] | None) -> str:
+def document(value: Mapping[str, Any] | None) -> str:
+    """Tags or extra columns as COPY's text format wants JSON. Raises InvalidAmount, TypeError."""
     if not value:
         return ""
     return (_flat(value) or _nested(value)).replace("\\", "\\\\")

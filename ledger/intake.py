@@ -17,8 +17,11 @@ from types import TracebackType
 from typing import IO, Final, NamedTuple, Self
 
 from ledger.charge import Charge, check_period
+from ledger.columns import Columns
 from ledger.encoding import HASH_BYTES, Place, line, moment, pack, row_id, unpack
+from ledger.errors import InvalidCharge
 from ledger.sums import Sums
+from ledger.weaving import weave
 from ledger.window import Span, Window
 
 _MODULUS: Final = 1 << (8 * HASH_BYTES)
@@ -75,7 +78,10 @@ class Intake:
         """
         self._source = self._source or aiter(batches)
         async for batch in self._source:
-            self.add(batch)
+            if isinstance(batch, Columns):
+                await asyncio.to_thread(self.add, batch)  # they are many rows, and Arrow needs no lock for most of it
+            else:
+                self.add(batch)
             if at_most is not None and self._file.tell() >= at_most:
                 return False
             await asyncio.sleep(0)  # a source that never waits would keep everything else from running
@@ -95,12 +101,36 @@ class Intake:
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
         self.batches += 1
+        if len(self._places) >= _PERIODS_KEPT:
+            self._places.clear()
+        if not isinstance(batch, Columns):
+            self._add_rows(batch)
+        elif not self._add_columns(batch):
+            self._add_rows(list(batch))
+
+    def _add_columns(self, batch: Columns) -> bool:
+        """Take in a batch by the column; false, with nothing taken in, where the rows have to be looked at."""
+        try:
+            woven = weave(batch, self._place, self.filled)
+        except (InvalidCharge, ValueError, TypeError, OverflowError):
+            return False
+        for index, hashed in woven.digests.items():
+            self._digests[index] += hashed
+        if woven.subtotals and self.sums is not None and not self.sums.add_subtotals(woven.subtotals, self.filled):
+            self.sums = None
+        for index, (rows, chunk) in woven.lines.items():
+            self._keep(index, rows, chunk)
+        for index, kept in woven.kept.items():
+            self._keep(index, len(kept), pickle.dumps(kept, protocol=5))
+        return True
+
+    def _add_rows(self, batch: Sequence[Charge]) -> None:
         lines: dict[int, list[str]] = {}
         packed: dict[int, list[_Packed]] = {}
         copies: dict[bytes, int] = {}
         places, digests, filled = self._places, self._digests, self.filled
         for charge in batch:
-            place = places.get(charge[:2]) or self._place(charge)
+            place = places.get(charge[:2]) or self._place(*charge[:2])
             row = pack(charge)
             hashed = row_id(row)
             index = place.piece
@@ -143,12 +173,12 @@ class Intake:
             if lines:
                 yield "".join(lines).encode()
 
-    def _place(self, charge: Charge) -> Place:
-        since, until = charge.charge_period_start, charge.charge_period_end
+    def _place(self, since: datetime, until: datetime) -> Place:
+        known = self._places.get((since, until))
+        if known is not None:
+            return known
         check_period(since, until, self.window.start, self.window.end)
         index = since.date().toordinal() - self.window.start.date().toordinal()
-        if len(self._places) >= _PERIODS_KEPT:
-            self._places.clear()
         place = self._places[since, until] = Place(index, moment(since), moment(until))
         return place
 

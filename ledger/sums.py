@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ledger.charge import Charge
+from ledger.columns import Coded, Columns, combined
 from ledger.encoding import Place, cells, moment, storable
 from ledger.money import EXACT, ZERO, currency, plain
 from ledger.schema import ROLLUP_DIMENSIONS, ROLLUP_SUMS
 from ledger.window import Span
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SUMMED_COLUMNS: Final = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges", "unpriced")
 
+LONGEST_SUMMED: Final = 34
+"""Characters of amounts of which thousands can be summed up in 76 digits, of which 38 are decimals."""
+
+_SUMS: Final = ("line", *(f"{name}_sum" for name in ROLLUP_SUMS))
+_COUNTS: Final = ("line_count", "billed_cost_count")
 _CURRENCY: Final = ROLLUP_DIMENSIONS.index("billing_currency")
 _line = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_DIMENSIONS))
 _amounts = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_SUMS))
+
+
+class Subtotal(NamedTuple):
+    """What some rows of one line come to: the sums of ROLLUP_SUMS, how many rows, and how many of them unpriced."""
+
+    piece: int
+    line: tuple[str | None, ...]
+    sums: Sequence[Decimal | None]
+    charges: int
+    unpriced: int
 
 
 class Sums:
@@ -46,6 +65,18 @@ class Sums:
                 if sums is None:
                     sums = lines[key] = [ZERO, ZERO, ZERO, ZERO, ZERO, 0, 0]
                 _add(sums, charge)
+        return len(lines) <= self._at_most
+
+    def add_subtotals(self, subtotals: Iterable[Subtotal], but: Collection[int]) -> bool:
+        """Add what was summed by the column, as `add` does."""
+        lines = self._lines
+        with localcontext(EXACT):
+            for piece, line, added, charges, unpriced in subtotals:
+                if piece in but:
+                    continue
+                sums = lines.setdefault((piece, line), [ZERO, ZERO, ZERO, ZERO, ZERO, 0, 0])
+                for place, amount in enumerate((*added, charges, unpriced)):
+                    sums[place] += amount or 0
         return len(lines) <= self._at_most
 
     def rows(self, pieces: Sequence[Span], wanted: Collection[int]) -> Iterator[str]:
@@ -85,3 +116,36 @@ def _add(sums: list[Any], charge: Charge) -> None:
     if consumed is not None:
         sums[4] += consumed
     sums[5] += 1
+
+
+def subtotals(columns: Columns, pieces: Coded) -> list[Subtotal]:
+    """The charges summed up by the column; `pieces` numbers the piece of each.
+
+    Raises ValueError where amounts are too long to be summed up so.
+    """
+    import pyarrow as pa
+
+    line = combined([pieces, *(columns.coded(name) for name in ROLLUP_DIMENSIONS)])
+    codes = pa.repeat(pa.scalar(0, pa.int32()), len(columns)) if line.codes is None else line.codes
+    figures = [_summable(columns.stored(name), len(columns)) for name in ROLLUP_SUMS]
+    table = pa.table({"line": codes, **dict(zip(ROLLUP_SUMS, figures, strict=True))})
+    wanted = [*((name, "sum") for name in ROLLUP_SUMS), ("line", "count"), ("billed_cost", "count")]
+    found = table.group_by("line", use_threads=False).aggregate(wanted)
+    rows = zip(*(column.to_pylist() for column in found.select([*_SUMS, *_COUNTS]).columns), strict=True)
+    return [_subtotal(line.values[number], sums, count, priced) for number, *sums, count, priced in rows]
+
+
+def _subtotal(line: Sequence[Any], sums: Sequence[Decimal | None], count: int, priced: int) -> Subtotal:
+    piece, *texts = line
+    return Subtotal(piece, tuple(texts), sums, count, count - priced)
+
+
+def _summable(texts: pa.StringArray | None, count: int) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if texts is None:
+        return pa.nulls(count, pa.decimal256(76, 38))
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST_SUMMED:
+        raise ValueError("amounts too long to be summed up by the column")
+    return texts.cast(pa.decimal256(76, 38))

@@ -10,7 +10,8 @@ import asyncio
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator
 
 from ledger.charge import Charge
+from ledger.columns import Columns
 from ledger.window import Span, Window
 from reconciler.connectors.base import Account, Connector, Settings, Traits
 from reconciler.connectors.focus import tracking
@@ -144,9 +146,9 @@ class Focus(Connector[FocusSettings]):
         path = await file.path(known.version)
         try:
             source = await asyncio.to_thread(self.reader, path, file.name)
-            found = batches(source, self._zone, span)
-            while batch := await asyncio.to_thread(next, found, None):
-                yield batch
+            async with aclosing(_ahead(batches(source, self._zone, span))) as found:
+                async for batch in found:
+                    yield batch
         except ReconcilerError:
             await file.check_still(known.version)  # a change while it was read explains any error
             raise
@@ -211,3 +213,16 @@ class Focus(Connector[FocusSettings]):
         folder = tempfile.mkdtemp(prefix="costhook-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
+
+
+async def _ahead(found: Iterator[Columns]) -> AsyncGenerator[Columns, None]:
+    """Batches as they come, each read in a thread while the one before it is worked with."""
+    coming = asyncio.ensure_future(asyncio.to_thread(next, found, None))
+    try:
+        while (batch := await coming) is not None:
+            coming = asyncio.ensure_future(asyncio.to_thread(next, found, None))
+            yield batch
+    finally:
+        await asyncio.wait([coming])  # lest the file is closed under the thread that reads it
+        if not coming.cancelled():
+            coming.exception()  # whoever stopped asking does not want to know

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ledger.window import Span
 from reconciler.connectors.focus.columns import Feed, NotFocus, layout, period
 from reconciler.connectors.focus.reader import Block, Reader
-from reconciler.connectors.focus.rows import BadCell, Coded
+from reconciler.connectors.focus.rows import BadCell, coded, needed
 from reconciler.errors import ReconcilerError
 
 PERIOD: Final = frozenset(("chargeperiodstart", "chargeperiodend"))
@@ -67,7 +67,7 @@ def survey(reader: Reader, zone: tzinfo) -> tuple[Coverage, ReconcilerError | No
 def _problem(reader: Reader, feeds: Iterable[Feed], block: Block) -> ReconcilerError | None:
     try:
         for feed in feeds:
-            Coded(feed, block).needed()
+            needed(feed, block)
     except BadCell as error:
         return reader.bad_cell(error.row, error.column, error.cell, error.expected)
     return None
@@ -81,7 +81,7 @@ def _good(feed: Feed, block: Block) -> set[datetime]:
             return feed.parse(cell)
         return None
 
-    return {moment for moment in Coded(feed._replace(parse=read), block).values if moment is not None}
+    return {moment for moment in coded(feed._replace(parse=read), block).values if moment is not None}
 
 
 def month(moment: datetime, zone: tzinfo) -> Span:

@@ -1,20 +1,19 @@
 """Rows of a file in, charges out, column by column.
 
 Speed comes from doing things once per different value, not once per row: Arrow numbers the different values
-of a column, each is read once, and the rows look theirs up.
+of a column, and each is read once. Amounts, of which nearly all differ, are looked at all at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
-from itertools import repeat
-from operator import le
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.charge import Charge
+from ledger.charge import AMOUNTS
+from ledger.columns import Amounts, Coded, Columns, combined, usual
 from ledger.window import Span
-from reconciler.connectors.base import BATCH
 from reconciler.connectors.focus import columns
 from reconciler.connectors.focus.cells import NULLS
 from reconciler.connectors.focus.columns import Feed, Layout, NotFocus
@@ -27,9 +26,6 @@ ORIGIN: Final = "file"
 CATEGORY: Final = "Usage"
 """The category of a row that states none."""
 
-Column = Iterable[Any] | None
-"""A value per row, to be run through once; None where no row has one."""
-
 
 class BadCell(Exception):
     """A cell does not hold what its column should; `row` is the file's own number of the row."""
@@ -39,39 +35,94 @@ class BadCell(Exception):
         self.row, self.column, self.cell, self.expected = row, column, cell, expected
 
 
-class Coded:
-    """A column of a block as its different values, read, and for every row the number of its value."""
+def batches(reader: Reader, zone: tzinfo, span: Span) -> Iterator[Columns]:
+    """The charges of a file that start in `span`, in the file's order. Raises BadData, RetryLater."""
+    try:
+        for block in reader.blocks():
+            layout = columns.layout(block.batch.schema.names, zone)
+            found = charges(layout, within(layout, block, span))
+            if found:
+                yield found
+    except BadCell as error:
+        raise reader.bad_cell(error.row, error.column, error.cell, error.expected) from None
+    except NotFocus as error:
+        raise reader.bad_file(str(error)) from None
 
-    def __init__(self, feed: Feed, block: Block) -> None:
-        self._feed, self._rows = feed, block.rows
-        encoded = block.batch.column(feed.place).dictionary_encode(null_encoding="encode")
-        cells = [None if cell in NULLS else cell for cell in _cells(encoded.dictionary)]
-        self.codes: list[int] = encoded.indices.to_pylist()
-        self.values: list[Any] = []
-        try:
-            for cell in cells:
-                self.values.append(None if cell is None else feed.parse(cell))
-        except (ValueError, OverflowError):
-            bad = len(self.values)
-            raise BadCell(block.rows[self.codes.index(bad)], feed.name, cells[bad], feed.expected) from None
 
-    def needed(self) -> Coded:
-        """Itself, if no row is null. Raises BadCell."""
-        if None in self.values:
-            row = self._rows[self.codes.index(self.values.index(None))]
-            raise BadCell(row, self._feed.name, None, self._feed.expected)
-        return self
+def within(layout: Layout, block: Block, span: Span) -> Block:
+    """The rows of `block` whose charges start in `span`. Raises BadCell."""
+    starts = needed(layout.start, block)
+    lie = [span.start <= start < span.end for start in starts.values]
+    if all(lie) or starts.codes is None:
+        return block
+    import pyarrow as pa
 
-    def rows(self) -> list[Any]:
-        """The value of every row."""
-        return list(map(self.values.__getitem__, self.codes))
+    mask = pa.array(lie, pa.bool_()).take(starts.codes)
+    return Block(block.batch.filter(mask), list(compress(block.rows, mask.to_pylist())))
 
-    def column(self, kind: type = object) -> Column:
-        """As `rows` without the list; values that are not of the `kind` count as None."""
-        values = [value if isinstance(value, kind) else None for value in self.values]
-        if all(value is None for value in values):
-            return None
-        return repeat(values[0], len(self.codes)) if len(values) == 1 else map(values.__getitem__, self.codes)
+
+def charges(layout: Layout, block: Block) -> Columns:
+    """The rows of `block` as charges. Raises BadCell."""
+    there: dict[str, Coded | Amounts] = {
+        field: amounts(feed, block) if field in AMOUNTS else coded(feed, block) for field, feed in layout.fields.items()
+    }
+    there |= _period(layout, block) | _names(layout, block)
+    there["billing_currency"] = needed(layout.currency, block)
+    if layout.category is not None:
+        there["charge_category"] = coded(layout.category, block).mapped(lambda value: value or CATEGORY)
+    tags = coded(layout.tags, block) if layout.tags else Coded([None])
+    there["tags"] = tags.mapped(lambda value: value if isinstance(value, dict) else None)
+    there["extra"] = _extra(layout, block, tags.mapped(lambda value: value if isinstance(value, str) else None))
+    there["x_origin"] = Coded([ORIGIN])
+    return Columns(len(block.rows), there)
+
+
+def coded(feed: Feed, block: Block) -> Coded:
+    """The different values of a column, each read once. Raises BadCell."""
+    return _read(feed, block, block.batch.column(feed.place))
+
+
+def needed(feed: Feed, block: Block) -> Coded:
+    """As `coded`. Raises BadCell also when a row has none."""
+    return _needed(coded(feed, block), feed, block)
+
+
+def amounts(feed: Feed, block: Block) -> Amounts:
+    """A column of amounts: usual ones at a glance, and others one by one. Raises BadCell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = block.batch.column(feed.place)
+    if not pa.types.is_string(cells.type):  # times, of all things
+        cells = pa.nulls(len(cells), pa.string()) if cells.null_count == len(cells) else cells.cast(pa.string())
+    mask = usual(cells)
+    if mask.true_count + mask.null_count == len(cells):
+        return Amounts.of(cells, mask, None)
+    return Amounts.of(cells, mask, _read(feed, block, pc.if_else(mask, None, cells)))
+
+
+def _read(feed: Feed, block: Block, column: pa.Array) -> Coded:
+    encoded = column.dictionary_encode(null_encoding="encode")
+    cells = [None if cell in NULLS else cell for cell in _cells(encoded.dictionary)]
+    values: list[Any] = []
+    try:
+        for cell in cells:
+            values.append(None if cell is None else feed.parse(cell))  # noqa: PERF401  # how far it came tells which is bad
+    except (ValueError, OverflowError):
+        bad = len(values)
+        raise BadCell(_row(block, encoded.indices, bad), feed.name, cells[bad], feed.expected) from None
+    return Coded(values, encoded.indices) if len(values) != 1 else Coded(values)
+
+
+def _needed(column: Coded, feed: Feed, block: Block) -> Coded:
+    if None in column.values and len(block.rows):
+        raise BadCell(_row(block, column.codes, column.values.index(None)), feed.name, None, feed.expected)
+    return column
+
+
+def _row(block: Block, codes: pa.Int32Array | None, number: int) -> int:
+    """The file's number of the first row that has the value of a number."""
+    return block.rows[0 if codes is None else codes.index(number).as_py()]
 
 
 def _cells(array: pa.Array) -> list[Any]:
@@ -89,86 +140,44 @@ def _cell(scalar: pa.Scalar) -> Any:
         return str(scalar.value)
 
 
-def batches(reader: Reader, zone: tzinfo, span: Span) -> Iterator[list[Charge]]:
-    """The charges of a file that start in `span`, in the file's order. Raises BadData, RetryLater."""
-    try:
-        for block in reader.blocks():
-            layout = columns.layout(block.batch.schema.names, zone)
-            found = charges(layout, within(layout, block, span))
-            for first in range(0, len(found), BATCH):
-                yield found[first : first + BATCH]
-    except BadCell as error:
-        raise reader.bad_cell(error.row, error.column, error.cell, error.expected) from None
-    except NotFocus as error:
-        raise reader.bad_file(str(error)) from None
-
-
-def within(layout: Layout, block: Block, span: Span) -> Block:
-    """The rows of `block` whose charges start in `span`. Raises BadCell."""
-    starts = Coded(layout.start, block).needed().rows()
-    keep = [index for index, start in enumerate(starts) if span.start <= start < span.end]
-    if len(keep) == len(starts):
-        return block
-    import pyarrow as pa
-
-    return Block(block.batch.take(pa.array(keep, pa.int64())), [block.rows[index] for index in keep])
-
-
-def charges(layout: Layout, block: Block) -> list[Charge]:
-    """The rows of `block` as charges. Raises BadCell."""
-    there = {field: Coded(feed, block).column() for field, feed in layout.fields.items()}
-    there |= _period(layout, block) | _names(layout, block)
-    there["billing_currency"] = Coded(layout.currency, block).needed().rows()
-    there["charge_category"] = _category(layout, block)
-    tags = Coded(layout.tags, block) if layout.tags else None
-    there["tags"] = tags.column(dict) if tags else None
-    there["extra"] = _extra(layout, block, tags.column(str) if tags else None)
-    there["x_origin"] = repeat(ORIGIN)
-    every = (repeat(None) if (column := there.get(field)) is None else column for field in Charge._fields)
-    return list(map(Charge._make, zip(*every, strict=False)))
-
-
-def _period(layout: Layout, block: Block) -> dict[str, Column]:
-    starts, ends = Coded(layout.start, block).needed().rows(), Coded(layout.end, block).needed().rows()
-    if any(map(le, ends, starts)):
-        bad = next(index for index, (start, end) in enumerate(zip(starts, ends, strict=True)) if end <= start)
-        raise BadCell(block.rows[bad], layout.end.name, ends[bad], f"a time after ChargePeriodStart ({starts[bad]})")
+def _period(layout: Layout, block: Block) -> dict[str, Coded]:
+    starts, ends = needed(layout.start, block), needed(layout.end, block)
+    periods = combined([starts, ends])
+    bad = next((number for number, (start, end) in enumerate(periods.values) if end <= start), None)
+    if bad is not None and block.rows:
+        start, end = periods.values[bad]
+        expected = f"a time after ChargePeriodStart ({start})"
+        raise BadCell(_row(block, periods.codes, bad), layout.end.name, end, expected)
     return {"charge_period_start": starts, "charge_period_end": ends}
 
 
-def _names(layout: Layout, block: Block) -> dict[str, Column]:
+def _names(layout: Layout, block: Block) -> dict[str, Coded]:
     """The names of service and provider; a row that names no service goes under its provider's name."""
-    providers = _first_stated(layout.providers, block, [None] * len(block.rows))
-    if None in providers:
-        raise BadCell(block.rows[providers.index(None)], "ServiceProviderName", None, "a provider's name")
-    services = _first_stated((layout.service,), block, providers) if layout.service else providers
+    providers = _stated([coded(feed, block) for feed in layout.providers])
+    if None in providers.values and block.rows:
+        row = _row(block, providers.codes, providers.values.index(None))
+        raise BadCell(row, "ServiceProviderName", None, "a provider's name")
+    services = _stated([coded(layout.service, block), providers]) if layout.service else providers
     return {"service_provider_name": providers, "service_name": services}
 
 
-def _first_stated(feeds: Sequence[Feed], block: Block, otherwise: list[Any]) -> list[Any]:
-    """In every row the value of the first feed that has one."""
-    stated = Coded(feeds[0], block).rows() if feeds else otherwise
-    if None not in stated or not feeds:
-        return stated
-    others = _first_stated(feeds[1:], block, otherwise)
-    return [other if value is None else value for value, other in zip(stated, others, strict=True)]
+def _stated(columns: Sequence[Coded]) -> Coded:
+    """In every row the value of the first column that has one."""
+    if not columns or None not in columns[0].values:
+        return columns[0] if columns else Coded([None])
+    return combined(columns).mapped(_first)
 
 
-def _category(layout: Layout, block: Block) -> Column:
-    if layout.category is None:
-        return repeat(CATEGORY)
-    coded = Coded(layout.category, block)
-    coded.values = [value or CATEGORY for value in coded.values]
-    return coded.column()
+def _first(values: Sequence[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
-def _extra(layout: Layout, block: Block, stray_tags: Column) -> Column:
-    kept: Mapping[str, Column] = {key: Coded(feed, block).column() for key, feed in layout.extra.items()}
-    stated = {key: column for key, column in {**kept, "Tags": stray_tags}.items() if column is not None}
-    if not stated:
-        return None
-    keys = list(stated)
-    return [
-        {key: value for key, value in zip(keys, row, strict=True) if value is not None} or None
-        for row in zip(*stated.values(), strict=True)
-    ]
+def _extra(layout: Layout, block: Block, stray_tags: Coded) -> Coded:
+    """What has no field, by name; None where a row has none of it."""
+    kept = {key: coded(feed, block) for key, feed in layout.extra.items()} | {"Tags": stray_tags}
+    stated = {key: column for key, column in kept.items() if any(value is not None for value in column.values)}
+    return combined(list(stated.values())).mapped(lambda values: _document(stated, values))
+
+
+def _document(keys: Mapping[str, object], values: Sequence[Any]) -> dict[str, Any] | None:
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None} or None

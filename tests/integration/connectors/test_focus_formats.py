@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ledger.charge import Charge
 from ledger.window import Span
-from reconciler.connectors.base import BATCH
 from reconciler.connectors.focus import FocusSettings
 from reconciler.connectors.focus.formats import reader
+from reconciler.connectors.focus.reader import BLOCK_ROWS
 from reconciler.connectors.focus.rows import batches
 from reconciler.errors import BadData
 from tests.integration.connectors.focus_files import FORMATS, Desk, Row, row, to_csv, to_jsonl, to_parquet
@@ -261,5 +261,5 @@ def test_many_rows_come_in_batches(desk: Desk, name: str) -> None:
     """A large file comes in batches that keep memory flat, in order and complete."""
     path = desk.put(name, FORMATS[name]([row(cost=str(cost), ServiceName=f"s{cost % 7}") for cost in range(20000)]))
     found = list(batches(reader(path, name), UTC, MARCH))
-    assert max(map(len, found)) <= BATCH
+    assert max(map(len, found)) <= BLOCK_ROWS
     assert [charge.billed_cost for batch in found for charge in batch] == list(range(20000))
