@@ -2,7 +2,8 @@
 
 `namespace` is the tenant and leads every key, so that the schema can be spread over servers by tenant without
 a rewrite. `charge` holds what is believed now; a row is never updated, only inserted, or moved to
-`charge_history` with the time at which it stopped being believed. Both are partitioned by UTC month.
+`charge_history` with the time at which it stopped being believed. Both are partitioned by UTC month. `daily_cost` has
+their sums by day, and `daily_service_cost` the sums of that, which triggers of the database keep (docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ ROLLUP_DIMENSIONS = (
     *("charge_category", "x_origin", "billing_currency", "consumed_unit"),
 )
 ROLLUP_SUMS = (*COSTS, "consumed_quantity")
+SERVICE_DIMENSIONS = ("service_name", "service_category", "charge_category", "x_origin", "billing_currency")
 
 _NEEDED = {"billing_currency", "x_origin", "service_name", "service_provider_name", "charge_category"}
 _MOMENT = DateTime(timezone=True)
@@ -93,6 +95,17 @@ daily_cost = Table(
     *(Column(name, Numeric, nullable=False) for name in ROLLUP_SUMS),
     Column("charges", BigInteger, nullable=False, doc="rows of `charge` that are added up here"),
     Column("unpriced", BigInteger, nullable=False, doc="those of them that have no billed cost"),
+)
+
+daily_service_cost = Table(
+    "daily_service_cost",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("day", Date, primary_key=True),
+    Column("line", LargeBinary, primary_key=True, doc="hash of the dimensions, as in `daily_cost`"),
+    *(Column(name, Text, nullable=name not in _NEEDED) for name in SERVICE_DIMENSIONS),
+    *(Column(name, Numeric, nullable=False) for name in COSTS),
+    *(Column(name, BigInteger, nullable=False) for name in ("charges", "unpriced")),
 )
 
 resource = Table(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
 from ledger.reads.allocations import Plan
-from ledger.reads.filters import BEYOND_ROLLUP, Parameters, where
+from ledger.reads.filters import BEYOND_ROLLUP, BEYOND_SERVICES, Parameters, where
 from ledger.reads.periods import Granularity, Period
 from ledger.reads.questions import ByAllocation, ByLabel, ByTag, CostQuestion, Dimension, Grouping
-from ledger.schema import CHARGE_COLUMNS
+from ledger.schema import CHARGE_COLUMNS, ROLLUP_DIMENSIONS, SERVICE_DIMENSIONS
 from ledger.window import midnight
 
 _LABELS: Final = "left join provider l on l.namespace = c.namespace and l.name = c.provider"
@@ -73,13 +74,21 @@ _CHARGES: Final = _COUNTED.replace("sum(counted_unpriced)", "sum(unpriced)").rep
 _BOTH: Final = ", sum(counted)::bigint as counted, sum(counted_unpriced)::bigint as counted_unpriced"
 
 
-def from_rollup(question: CostQuestion, plan: Plan | None = None) -> bool:
-    """Whether the daily rollup can answer: it knows the dimensions, and only what is believed now."""
-    if plan is not None and plan.of_charges:
-        return False
-    beyond = (Dimension.RESOURCE, Dimension.SKU)
-    known = all(group not in beyond and not isinstance(group, ByTag) for group in question.group_by)
-    return known and question.as_of is None and not question.filter.asked() & BEYOND_ROLLUP
+def rollup(question: CostQuestion, plan: Plan | None = None) -> str | None:
+    """The smallest rollup that knows the dimensions asked for; None where only the charges do, as of the past."""
+    if question.as_of is not None or (plan is not None and plan.of_charges):
+        return None
+    asked = question.filter.asked()
+    if plan is None and not asked & BEYOND_SERVICES and _known(question, SERVICE_DIMENSIONS):
+        return "daily_service_cost"
+    return "daily_cost" if not asked & BEYOND_ROLLUP and _known(question, ROLLUP_DIMENSIONS) else None
+
+
+def _known(question: CostQuestion, dimensions: Collection[str]) -> bool:
+    """Whether all that is grouped by is one of these columns of charges, or known of their provider."""
+    columns = {group.value for group in question.group_by if isinstance(group, Dimension)}
+    by_tag = any(isinstance(group, ByTag) for group in question.group_by)
+    return not by_tag and columns <= {"namespace", "provider", *dimensions}
 
 
 def charges_source(as_of: datetime | None, parameters: Parameters) -> str:
@@ -104,23 +113,23 @@ def within(period: Period, parameters: Parameters, *, rollup: bool = False) -> s
 
 
 def _cells(question: CostQuestion, parameters: Parameters, period: Period, plan: Plan | None, *, compared: bool) -> str:
-    rollup = from_rollup(question, plan)
+    summed = rollup(question, plan)
     keys = {f"k{i}": _key(group, parameters) for i, group in enumerate(question.group_by)}
     key = f"array[{', '.join(keys)}]" if keys else "cast(null as text[])"
     if plan is not None:
         keys["given"] = plan.decision(parameters)
     chosen = "".join(f"{expression} as {name}, " for name, expression in keys.items())
-    bucket = "cast(null as date)" if compared else _bucket(question, parameters, "c.day" if rollup else _DAY)
+    bucket = "cast(null as date)" if compared else _bucket(question, parameters, "c.day" if summed else _DAY)
     labels = any(isinstance(group, ByLabel) for group in question.group_by) or (plan is not None and plan.of_labels)
     joined = _LABELS if labels else ""
-    charges, unpriced = ("sum(c.charges)", "sum(c.unpriced)") if rollup else ("count(*)", _UNPRICED)
+    charges, unpriced = ("sum(c.charges)", "sum(c.unpriced)") if summed else ("count(*)", _UNPRICED)
     return f"""
         select {key} as key, {"given, " if plan else ""}currency, bucket, origin, amount, charges, unpriced from (
             select {chosen} c.billing_currency as currency, {bucket} as bucket, c.x_origin as origin,
                 coalesce(sum(c.{question.metric.value}), 0) as amount,
                 {charges}::bigint as charges, {unpriced}::bigint as unpriced
-            from {"daily_cost c" if rollup else charges_source(question.as_of, parameters)} {joined}
-            where {within(period, parameters, rollup=rollup)} and {where(question.filter, parameters, "c")}
+            from {f"{summed} c" if summed else charges_source(question.as_of, parameters)} {joined}
+            where {within(period, parameters, rollup=summed is not None)} and {where(question.filter, parameters, "c")}
             group by {", ".join((*keys, "currency", "bucket", "origin"))}
         ) sums
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from ledger.errors import InvalidQuestion
+from ledger.schema import SERVICE_DIMENSIONS
 
 Values = tuple[str | None, ...] | None
 """Any of these; None: not asked."""
@@ -115,6 +116,11 @@ OF_ACCOUNTS: Final = frozenset({"namespaces", "providers", "labels", "attributio
 BEYOND_ROLLUP: Final = frozenset({"resources", "skus", "tags"})
 """Fields that the daily rollup knows nothing of."""
 
+BEYOND_SERVICES: Final = BEYOND_ROLLUP | {
+    field for field, column in COLUMNS.items() if column not in ("namespace", "provider", *SERVICE_DIMENSIONS)
+}
+"""Fields that the rollup by service knows nothing of."""
+
 Level = Literal["charges", "accounts"]
 
 
@@ -186,10 +192,8 @@ def _counted(chosen: ChargeFilter, row: str, level: Level) -> Iterator[str]:
     if level == "accounts":
         part = f"{row}.attribution_only"
     else:
-        part = (
-            f"exists (select from provider a where a.namespace = {row}.namespace and a.name = {row}.provider "
-            "and a.attribution_only)"
-        )
+        # Not by `exists`, which the planner takes to leave a single row, whatever it then does to all of them.
+        part = f"({row}.namespace, {row}.provider) in (select namespace, name from provider where attribution_only)"
     yield part if wanted == "only" else f"not {part}"
 
 

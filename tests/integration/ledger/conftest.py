@@ -17,6 +17,7 @@ from ledger.database import WriterDB
 from ledger.intake import MEMORY, Memory
 from ledger.money import amount
 from ledger.replacement import WindowReport
+from ledger.schema import COSTS, SERVICE_DIMENSIONS
 from ledger.window import DAY, Span, Window, midnight
 
 START = date(2026, 9, 28)
@@ -97,12 +98,24 @@ class Desk:
         return [Charge(*row) for row in await self.rows(statement, at=as_of)]  # type: ignore[arg-type]
 
     async def rollup(self) -> dict[tuple[date, str, str], tuple[Decimal, int]]:
-        """Amount and number of charges by day, service and currency, from the daily rollup."""
+        """Amount and number of charges by day, service and currency, from the daily rollup, with which others agree."""
+        assert await self.rows(APART) == []
         found = await self.rows(
             """select day, service_name, billing_currency, sum(billed_cost), sum(charges)::bigint
                from daily_cost where namespace = :ns and provider = :name group by 1, 2, 3"""
         )
         return {(row[0], row[1], row[2]): (row[3], row[4]) for row in found}  # type: ignore[misc]
+
+
+_LINES = f"namespace, provider, day, {', '.join(SERVICE_DIMENSIONS)}"
+_SUMS = (*COSTS, "charges", "unpriced")
+_FINE = f"select {_LINES}, {', '.join(f'sum({name})' for name in _SUMS)} from daily_cost where namespace = :ns"
+_COARSE = f"select {_LINES}, {', '.join(_SUMS)} from daily_service_cost where namespace = :ns"
+APART = f"""
+    with fine as ({_FINE} group by {_LINES}), coarse as ({_COARSE})
+    (select * from fine except all select * from coarse) union all (select * from coarse except all select * from fine)
+"""
+"""Rows in which the rollup by service is not the sum of the daily rollup."""
 
 
 @pytest.fixture

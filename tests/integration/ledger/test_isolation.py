@@ -57,7 +57,8 @@ async def test_a_reader_sees_its_namespaces_only(reader: ReaderDB, desk: Desk, s
         await owner.sync(days(0, 2), [charge(0, "a", amount)])
         await owner.sync(days(0, 2), [charge(0, "a", f"{amount}.5")], at=READ_AT.replace(hour=13))
 
-    for table in ("charge", "charge_history", "daily_cost", "provider", "sync_run", "restatement", "piece", "lease"):
+    tables = ("charge", "charge_history", "daily_cost", "daily_service_cost", "provider", "sync_run", "restatement")
+    for table in (*tables, "piece", "lease"):
         async with reader.transaction([desk.namespace]) as connection:
             seen = set((await connection.execute(text(f"select distinct namespace from {table}"))).scalars())
         assert seen == {desk.namespace}, table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ import migrations
 from ledger.database import connect_owner, connect_writer
 from ledger.errors import SchemaBehind
 from ledger.schema import metadata
+from ledger.window import DAY
 from migrations.step import require
 from migrations.upgrade import downgrade, is_ours, newest, upgrade
 from tests.integration.conftest import make_database
-from tests.integration.ledger.conftest import Desk, charge, days
+from tests.integration.ledger.conftest import START, Desk, charge, days
 
 
 @pytest.fixture
@@ -51,6 +53,27 @@ async def test_up_down_and_up_again_with_data(empty: tuple[str, AsyncEngine]) ->
             )
         )
         assert list(left.scalars()) == ["alembic_version"]
+
+
+async def test_the_rollup_by_service_begins_with_what_is_there(empty: tuple[str, AsyncEngine]) -> None:
+    """What was synced before the step is summed by it, and what empties the daily rollup empties this one, too."""
+    url, engine = empty
+    await upgrade(engine, "0006")
+    writer = connect_writer(url)
+    desk = Desk(writer, "team-a")
+    await desk.open()
+    await desk.sync(days(0, 3), [charge(0, "a", "1"), charge(0, "b", "2"), charge(2, "b", None)])
+
+    await upgrade(engine)
+
+    sums = "select day, billed_cost, charges, unpriced from daily_service_cost order by day"
+    first, third = START, START + 2 * DAY
+    assert await desk.rows(sums) == [(first, Decimal(3), 2, 0), (third, Decimal(0), 1, 1)]
+    assert await desk.rollup() == {(first, "S", "USD"): (Decimal(3), 2), (third, "S", "USD"): (Decimal(0), 1)}
+    async with engine.begin() as connection:
+        await connection.execute(text("truncate daily_cost"))
+    assert await desk.rows(sums) == []
+    await writer.close()
 
 
 async def test_the_program_knows_the_schema(empty: tuple[str, AsyncEngine]) -> None:

@@ -54,7 +54,8 @@ async def test_delete_removes_every_row(plant: Plant) -> None:
 
     await plant.settle(Key("Provider", plant.namespace, "another"))
 
-    for table in ("charge", "charge_history", "daily_cost", "piece", "sync_run", "restatement", "vendor_call"):
+    summed = ("daily_cost", "daily_service_cost")
+    for table in ("charge", "charge_history", *summed, "piece", "sync_run", "restatement", "vendor_call"):
         assert await plant.rows(f"select count(*) from {table} where namespace = :ns") == [(0,)], table
     assert await plant.rows("select count(*) from provider where namespace = :ns") == [(0,)]
     assert await plant.rows("select count(*) from resource where namespace = :ns") == [(0,)]
