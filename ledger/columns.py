@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import repeat
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
-from ledger.charge import Charge
+from ledger.charge import AMOUNTS, Charge
 from ledger.money import canonical, plain
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ class Columns(Sequence[Charge]):
     def __init__(self, count: int, columns: Mapping[str, Coded | Amounts]) -> None:
         self._count, self._columns = count, columns
 
+    @classmethod
+    def of(cls, rows: Sequence[Charge]) -> Columns:
+        """The same charges by the column. Raises TypeError where a value is not what it should be."""
+        every = zip(Charge._fields, zip(*rows, strict=True), strict=True)
+        made = {field: _amounts(cells) if field in AMOUNTS else _coded(cells) for field, cells in every}
+        return cls(len(rows), {field: column for field, column in made.items() if column is not None})
+
     def coded(self, field: str) -> Coded:
         """The column of a field that is no amount."""
         column = self._columns.get(field)
@@ -153,6 +161,41 @@ def combined(columns: Sequence[Coded]) -> Coded:
             codes, met = wide.indices, [(*met[before], number) for before, number in pairs]
     values = [tuple(column.values[number] for column, number in zip(columns, each, strict=True)) for each in met]
     return Coded(values, codes)
+
+
+def _coded(cells: Sequence[Any]) -> Coded:
+    """A column by its different values; documents are told apart as objects."""
+    import pyarrow as pa
+
+    try:
+        numbers = {cell: number for number, cell in enumerate(dict.fromkeys(cells))}
+        keys = cells
+    except TypeError:
+        objects = {id(cell): cell for cell in cells}
+        numbers = {key: number for number, key in enumerate(objects)}
+        keys, values = list(map(id, cells)), list(objects.values())
+    else:
+        values = list(numbers)
+    return Coded(values) if len(values) == 1 else Coded(values, pa.array(map(numbers.__getitem__, keys), pa.int32()))
+
+
+def _amounts(cells: Sequence[Any]) -> Amounts | None:
+    """A column of Decimals; None where no row has one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    types = set(map(type, cells))
+    if not types <= {Decimal, NoneType}:
+        raise TypeError("an amount must be a Decimal")
+    if types == {NoneType}:
+        return None
+    texts = pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
+    mask = usual(texts)
+    if mask.true_count + mask.null_count == len(cells):
+        return Amounts.of(texts, mask, None)
+    odd = pc.if_else(mask, None, texts).dictionary_encode(null_encoding="encode")
+    values = [None if text is None else Decimal(text) for text in odd.dictionary.to_pylist()]
+    return Amounts.of(texts, mask, Coded(values, odd.indices))
 
 
 def _trimmed(texts: pa.StringArray) -> pa.StringArray:

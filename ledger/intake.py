@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
 from datetime import datetime
 from os import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -23,6 +23,11 @@ from ledger.errors import InvalidCharge
 from ledger.sums import Sums
 from ledger.weaving import weave
 from ledger.window import Span, Window
+
+LARGE: Final = 1_000
+"""Rows from which on a batch for empty days is taken in by the column: Arrow takes 30 MB, and a while to begin."""
+GATHERED: Final = 8_000
+"""Rows that are taken in at a time where batches are large: each time, every line of the rollup costs something."""
 
 _MODULUS: Final = 1 << (8 * HASH_BYTES)
 _PERIODS_KEPT: Final = 20_000
@@ -76,12 +81,12 @@ class Intake:
 
         Raises InvalidCharge; whatever the iterator raises passes through.
         """
-        self._source = self._source or aiter(batches)
+        self._source = self._source or aiter(batches if self.filled else _gathered(batches))
         async for batch in self._source:
-            if isinstance(batch, Columns):
-                await asyncio.to_thread(self.add, batch)  # they are many rows, and Arrow needs no lock for most of it
-            else:
+            if len(batch) < LARGE:
                 self.add(batch)
+            else:
+                await asyncio.to_thread(self.add, batch)  # which takes tens of milliseconds
             if at_most is not None and self._file.tell() >= at_most:
                 return False
             await asyncio.sleep(0)  # a source that never waits would keep everything else from running
@@ -103,15 +108,15 @@ class Intake:
         self.batches += 1
         if len(self._places) >= _PERIODS_KEPT:
             self._places.clear()
-        if not isinstance(batch, Columns):
-            self._add_rows(batch)
-        elif not self._add_columns(batch):
+        is_large = isinstance(batch, Columns) or (len(batch) >= LARGE and not self.filled)
+        if not (is_large and self._add_columns(batch)):
             self._add_rows(list(batch))
 
-    def _add_columns(self, batch: Columns) -> bool:
+    def _add_columns(self, batch: Sequence[Charge]) -> bool:
         """Take in a batch by the column; false, with nothing taken in, where the rows have to be looked at."""
         try:
-            woven = weave(batch, self._place, self.filled)
+            columns = batch if isinstance(batch, Columns) else Columns.of(batch)
+            woven = weave(columns, self._place, self.filled)
         except (InvalidCharge, ValueError, TypeError, OverflowError):
             return False
         for index, hashed in woven.digests.items():
@@ -195,6 +200,24 @@ class Intake:
     def _at(self, offset: int, size: int) -> bytes:
         self._file.seek(offset)
         return self._file.read(size)
+
+
+async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[Sequence[Charge], None]:
+    """The batches, large ones joined into larger ones."""
+    held: list[Charge] = []
+    async for batch in batches:
+        if len(batch) < LARGE or isinstance(batch, Columns):
+            if held:
+                yield held
+            held = []
+            yield batch
+        else:
+            held += batch
+            if len(held) >= GATHERED:
+                yield held
+                held = []
+    if held:
+        yield held
 
 
 def _prefixed(chunk: bytes, prefix: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.charge import AMOUNTS, CHARGE_CATEGORIES, MAX_TEXT, ORIGINS, Charge
-from ledger.columns import Amounts, Coded, Columns, combined, usual
+from ledger.columns import Coded, Columns, combined
 from ledger.errors import InvalidCharge
 from ledger.intake import MEMORY, Intake, Memory
 from ledger.money import amount
@@ -61,33 +61,6 @@ def charges(draw: st.DrawFn) -> Charge:
     )
 
 
-def by_column(rows: Sequence[Charge]) -> Columns:
-    """The same charges as columns."""
-    return Columns(
-        len(rows),
-        {
-            field: _amounts(cells) if field in AMOUNTS else _coded(cells)
-            for field, cells in zip(Charge._fields, zip(*rows, strict=True), strict=True)
-        },
-    )
-
-
-def _coded(cells: Sequence[Any]) -> Coded:
-    """Every different value once: equal numbers differ where they are written otherwise."""
-    met = {repr(cell): cell for cell in cells}
-    if len(met) == 1:
-        return Coded([*met.values()])
-    places = {key: place for place, key in enumerate(met)}
-    return Coded([*met.values()], pa.array([places[repr(cell)] for cell in cells], pa.int32()))
-
-
-def _amounts(cells: Sequence[Decimal | None]) -> Amounts:
-    texts = pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
-    mask = usual(texts)
-    odd = [None if is_usual else cell for is_usual, cell in zip(mask.to_pylist(), cells, strict=True)]
-    return Amounts.of(texts, mask, None if mask.true_count + mask.null_count == len(cells) else _coded(odd))
-
-
 @contextmanager
 def intake(filled: Sequence[int] = (), memory: Memory = MEMORY) -> Iterator[Intake]:
     """One that is closed after use."""
@@ -111,7 +84,7 @@ def taken_in(batch: Sequence[Charge], filled: Sequence[int], take: Callable[[Int
 @given(st.lists(charges(), min_size=1, max_size=25), st.sets(st.integers(0, 2)))
 def test_columns_come_to_the_same_as_rows(rows: list[Charge], filled: set[int]) -> None:
     """Lines, rows kept aside, digests, counts and sums are the same, to the byte, and no row is looked at by itself."""
-    woven = by_column(rows)
+    woven = Columns.of(rows)
     assert list(woven) == rows
     took: list[bool] = []
     found = taken_in(woven, sorted(filled), lambda own, batch: took.append(own._add_columns(woven)))
@@ -143,7 +116,7 @@ def test_what_is_wrong_with_a_row_is_told_of_the_row(field: str, value: object) 
     with intake() as own, pytest.raises((InvalidCharge, TypeError)) as expected:
         own.add(rows)
     with intake() as own, pytest.raises(expected.type) as told:
-        own.add(by_column(rows))
+        own.add(Columns.of(rows))
     assert str(told.value) == str(expected.value)
 
 
@@ -151,13 +124,40 @@ def test_what_is_wrong_with_a_row_is_told_of_the_row(field: str, value: object) 
 def test_what_columns_cannot_hold_is_taken_in_by_the_row(fields: dict[str, Any]) -> None:
     """Half of a pair of surrogates, or an amount too long to be summed up with others, is stored like any row's."""
     rows = [_charge(), _charge(**fields)]
-    assert taken_in(by_column(rows), [], Intake.add) == taken_in(rows, [], Intake.add)
+    assert taken_in(Columns.of(rows), [], Intake.add) == taken_in(rows, [], Intake.add)
+
+
+async def _batches(rows: Sequence[Charge], sizes: Sequence[int]) -> AsyncIterator[Sequence[Charge]]:
+    first = 0
+    for size in sizes:
+        yield rows[first : first + size]
+        first += size
+
+
+@pytest.mark.parametrize("sizes", [[9_000], [1_000] * 9, [1_500, 3, 7_000, 1, 496], [999] * 9 + [9]])
+async def test_batches_of_any_size_come_to_the_same(sizes: list[int]) -> None:
+    """Whether rows come by thousands or few at a time, the same is taken in."""
+    rows = [
+        _charge(charge_period_start=HOURS[n % 24], charge_period_end=HOURS[n % 24 + 1], sku_id=str(n // 2))
+        for n in range(9_000)
+    ]
+    with intake() as own:
+        assert await own.read(_batches(rows, sizes))
+        found = own.rows, own.digest(0), sorted(own.sums.rows(own.pieces, [0]))  # type: ignore[union-attr]  # few lines
+    with intake() as own:
+        own._add_rows(rows)
+        assert found == (own.rows, own.digest(0), sorted(own.sums.rows(own.pieces, [0])))  # type: ignore[union-attr]  # few lines
 
 
 def test_combined_columns_name_what_occurs_together() -> None:
     """The values of combined columns are the tuples that rows have, whatever the number of columns."""
     left, right = ["a", "b", "a", "c"], [1, 1, 2, 1]
-    columns = [_coded(left), Coded(["same"]), _coded(right), _coded(left)]
+
+    def coded(cells: list[Any]) -> Coded:
+        values = sorted(set(cells))
+        return Coded(values, pa.array(map(values.index, cells), pa.int32()))
+
+    columns = [coded(left), Coded(["same"]), coded(right), coded(left)]
     found = combined(columns)
     assert list(found.rows(4)) == [(a, "same", b, a) for a, b in zip(left, right, strict=True)]
     assert len(found.values) == 4
