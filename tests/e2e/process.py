@@ -14,6 +14,7 @@ from typing import Final, Self
 import httpx
 
 from tests.e2e.waiting import until
+from tests.loopback import PLAIN
 
 GRACE: Final = 10.0
 """Seconds that a pod is given to end; ours must be enough with that."""
@@ -96,7 +97,7 @@ def until_ready(url: str, process: Process) -> None:
 
     def ready() -> bool:
         try:
-            return httpx.get(f"{url}/readyz").is_success
+            return httpx.get(f"{url}/readyz", verify=PLAIN).is_success
         except httpx.HTTPError:
             return False
 

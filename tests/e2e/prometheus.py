@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.e2e.waiting import until
+from tests.loopback import PLAIN
 
 PROGRAM: Final = "prometheus"
 NAMESPACE: Final = "money"
@@ -35,7 +36,7 @@ class Prometheus:
 
     def ask(self, path: str, **parameters: Any) -> Any:
         """The data of an answer of its API."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False, timeout=20)
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False, timeout=20, verify=PLAIN)
         body = answer.json()
         assert body["status"] == "success", f"{parameters}: {body}"
         return body["data"]
@@ -43,7 +44,7 @@ class Prometheus:
     def ready(self) -> bool:
         """Whether it answers, and every target has been scraped."""
         try:
-            if not httpx.get(f"{self.url}/-/ready", trust_env=False).is_success:
+            if not httpx.get(f"{self.url}/-/ready", trust_env=False, verify=PLAIN).is_success:
                 return False
             found = self.ask("targets")["activeTargets"]
         except httpx.HTTPError:

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.team import Team
 from tests.e2e.waiting import until
 from tests.integration.channels.alertmanager_process import NEEDED, PROGRAM
+from tests.loopback import PLAIN
 
 pytestmark = NEEDED
 
@@ -39,13 +40,13 @@ class Alertmanager:
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False).is_success
+            return httpx.get(f"{self.url}/-/ready", trust_env=False, verify=PLAIN).is_success
         except httpx.HTTPError:
             return False
 
     def firing(self, namespace: str) -> list[dict[str, Any]]:
         """What fires now of a namespace."""
-        found = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False).raise_for_status().json()
+        found = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False, verify=PLAIN).raise_for_status().json()
         return [each for each in found if each["labels"]["namespace"] == namespace]
 
 

@@ -22,6 +22,7 @@ from tests.e2e.vendor import Vendor
 from tests.e2e.waiting import until
 from tests.grafana import BOARDS
 from tests.integration.command.conftest import open_folder
+from tests.loopback import PLAIN
 
 QUESTION: Final = '{ provider(namespace: "%s", name: "openai") { monthToDate { currency } } }'
 TEXT: Final = {"type": "string"}
@@ -127,8 +128,10 @@ def test_one_pod_holds_everything(release: Release, vendor: Vendor, ledger: Ledg
         assert found is not None
         token = team.kubectl("create", "token", "viewer").strip()
         asked = {"query": QUESTION % team.namespace}
-        answer = httpx.post(f"{found[1]}/graphql", json=asked, headers={"Authorization": f"Bearer {token}"})
-        nobody = httpx.post(f"{found[1]}/graphql", json=asked)
+        answer = httpx.post(
+            f"{found[1]}/graphql", json=asked, headers={"Authorization": f"Bearer {token}"}, verify=PLAIN
+        )
+        nobody = httpx.post(f"{found[1]}/graphql", json=asked, verify=PLAIN)
 
     assert answer.json()["data"]["provider"]["monthToDate"] == [{"currency": "USD"}]
     assert nobody.status_code == 401
@@ -254,11 +257,11 @@ def _scraped(plane: ControlPlane, monitor: dict[str, Any], process: Process) -> 
     [endpoint] = monitor["spec"]["endpoints"]
     url = f"{_base(process)}{endpoint['path']}"
     assert endpoint["authorization"]["credentials"] == {"name": "full-metrics", "key": "token"}
-    return [httpx.get(url).status_code, httpx.get(url, headers=_bearer(plane)).status_code]
+    return [httpx.get(url, verify=PLAIN).status_code, httpx.get(url, headers=_bearer(plane), verify=PLAIN).status_code]
 
 
 def _figures(plane: ControlPlane, process: Process) -> str:
-    return httpx.get(f"{_base(process)}/metrics", headers=_bearer(plane)).text
+    return httpx.get(f"{_base(process)}/metrics", headers=_bearer(plane), verify=PLAIN).text
 
 
 def _bearer(plane: ControlPlane) -> dict[str, str]:

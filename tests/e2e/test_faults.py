@@ -21,6 +21,7 @@ from tests.e2e.release import SETTINGS, Release
 from tests.e2e.team import Ledger, Team
 from tests.e2e.waiting import pause, until
 from tests.integration.conftest import make_ledger
+from tests.loopback import PLAIN
 
 FIRST = ("First", "Succeeded")
 
@@ -149,7 +150,7 @@ def test_a_restart_without_memory_changes_nothing(team: Team, release: Release, 
 
 def _looks(process: Process) -> float:
     """At how many Providers the process has looked."""
-    said = httpx.get(f"{probes(process)}/metrics").text
+    said = httpx.get(f"{probes(process)}/metrics", verify=PLAIN).text
     counts = re.findall(r'^costhook_reconciles_total\{kind="Provider",.*\} ([0-9.e+]+)$', said, re.MULTILINE)
     return sum(map(float, counts))
 
@@ -242,7 +243,7 @@ def test_a_cluster_that_cannot_be_used_is_told(team: Team, release: Release, tmp
 
 def _health(process: Process) -> list[int]:
     """What the probes for liveness and for readiness are answered."""
-    return [httpx.get(f"{probes(process)}/{path}").status_code for path in ("healthz", "readyz")]
+    return [httpx.get(f"{probes(process)}/{path}", verify=PLAIN).status_code for path in ("healthz", "readyz")]
 
 
 def _client(team: Team, token: str | None = None) -> httpx.Client:
@@ -263,5 +264,5 @@ def _compact(team: Team) -> None:
     """Have etcd forget every revision but the newest."""
     etcd = f"http://127.0.0.1:{team.plane.etcd_port}/v3/kv"
     key = base64.b64encode(b"/").decode()
-    revision = httpx.post(f"{etcd}/range", json={"key": key}).json()["header"]["revision"]
-    httpx.post(f"{etcd}/compaction", json={"revision": revision, "physical": True}).raise_for_status()
+    revision = httpx.post(f"{etcd}/range", json={"key": key}, verify=PLAIN).json()["header"]["revision"]
+    httpx.post(f"{etcd}/compaction", json={"revision": revision, "physical": True}, verify=PLAIN).raise_for_status()

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.process import Process
 from tests.e2e.team import Ledger, Team
 from tests.e2e.waiting import pause, until
+from tests.loopback import PLAIN
 
 QUESTION = """
 query ($namespace: String!) {
@@ -34,7 +35,7 @@ def api(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ht
         until(lambda: "http://" in process.said(), process.said)
         found = re.search(r"http://[\d.:]+", process.said())
         assert found is not None
-        with httpx.Client(base_url=found[0]) as client:
+        with httpx.Client(base_url=found[0], verify=PLAIN) as client:
             yield client
 
 

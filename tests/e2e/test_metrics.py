@@ -9,12 +9,13 @@ from reconciler.kinds.catalogue import kinds
 from tests.e2e.operating import probes
 from tests.e2e.process import Process
 from tests.e2e.team import KEY, Team
+from tests.loopback import PLAIN
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def scrape(process: Process) -> Samples:
-    answer = httpx.get(f"{probes(process)}/metrics")
+    answer = httpx.get(f"{probes(process)}/metrics", verify=PLAIN)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     assert KEY not in answer.text

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.release import Release
 from tests.e2e.team import Team
 from tests.e2e.waiting import until
+from tests.loopback import PLAIN
 
 MINUTE = 60.0
 
@@ -36,7 +37,9 @@ class Person:
         return name
 
     def ask(self, token: str, query: str = "{ providers { edges { node { namespace } } } }") -> httpx.Response:
-        return httpx.post(f"{self.url}/graphql", json={"query": query}, headers={"Authorization": f"Bearer {token}"})
+        return httpx.post(
+            f"{self.url}/graphql", json={"query": query}, headers={"Authorization": f"Bearer {token}"}, verify=PLAIN
+        )
 
     def sees(self, token: str) -> set[str]:
         """The namespaces whose providers they are shown."""
@@ -102,7 +105,7 @@ def test_without_a_binding_nothing_is_seen(person: Person) -> None:
     """A token of the cluster alone opens nothing; no token, or a wrong one, is not let in at all."""
     assert person.sees(person.token) == set()
     assert person.ask("wrong.token.here").status_code == 401
-    assert httpx.post(f"{person.url}/graphql", json={"query": "{ __typename }"}).status_code == 401
+    assert httpx.post(f"{person.url}/graphql", json={"query": "{ __typename }"}, verify=PLAIN).status_code == 401
 
 
 def test_a_token_meant_for_somebody_else_is_no_good(person: Person) -> None:

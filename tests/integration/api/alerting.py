@@ -20,6 +20,7 @@ from tests.integration.api.conftest import Asker, settings
 from tests.integration.reconciler.conftest import START, Clock, Plant
 from tests.integration.reconciler.test_alerts import Receiver
 from tests.integration.reconciler.vendor import Books, TestVendor
+from tests.loopback import PLAIN
 
 TODAY = START.date()
 LEVELS = [{"percent": 50, "severity": "info"}, {"percent": 90}, {"percent": 100, "severity": "critical"}]
@@ -80,7 +81,7 @@ async def team_of(writer: WriterDB, reader: ReaderDB, namespace: str) -> AsyncIt
     app = create_app(settings(clock=clock), reader)
     async with ScriptedServer() as server, listening(app, "127.0.0.1", 0) as url:
         plant.source.secrets[namespace, "hook"] = {"url": f"{server.url}/hook"}
-        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=20, verify=PLAIN) as http:
             yield Team(plant, Receiver(server), Asker(http))
 
 

@@ -17,6 +17,7 @@ from api.settings import ApiSettings, ConnectorInfo
 from ledger.database import ReaderDB, WriterDB
 from migrations.step import last
 from tests.integration.ledger.conftest import Desk
+from tests.loopback import PLAIN
 
 NOW = datetime(2026, 10, 2, 15, tzinfo=UTC)
 """The API's clock: the third day of the data that most tests use."""
@@ -72,7 +73,7 @@ class Asker:
 async def asker(reader: ReaderDB) -> AsyncIterator[Asker]:
     """A client of an API on loopback that asks for no authentication."""
     app = create_app(settings(), reader, [CONNECTOR])
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as http:
         yield Asker(http)
 
 

@@ -29,6 +29,7 @@ from tests.integration.api.conftest import NOW, Asker, settings
 from tests.integration.api.questions import keep
 from tests.integration.api.test_costs import REPORT, asked, beyond_rollup, previous, some
 from tests.integration.ledger.conftest import READ_AT, Desk
+from tests.loopback import PLAIN
 
 TEAM = {"allocation": "team"}
 MONTH = {"from": "2026-10-01", "to": "2026-11-01"}
@@ -253,7 +254,10 @@ async def test_nobody_learns_of_another_namespaces_rules(writer: WriterDB, reade
     token = await tokens.create(writer, "one", ["read"], [mine], NOW)
     app = create_app(settings(authentication=True), reader)
     headers = {"authorization": f"Bearer {token}"}
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:
+    async with (
+        listening(app, "127.0.0.1", 0) as url,
+        httpx.AsyncClient(base_url=url, headers=headers, verify=PLAIN) as http,
+    ):
         assert await teams(Asker(http), mine, other) == {("x",): "6"}
         error = await Asker(http).refused(BY_TEAM, period=MONTH, groupBy=[{"allocation": "secret"}])
         assert error["message"].endswith("; there are team.")

@@ -33,6 +33,7 @@ from reconciler.status import Verdict
 from tests.integration.api.allocating import declare
 from tests.integration.api.conftest import Asker, settings
 from tests.integration.ledger.conftest import Desk
+from tests.loopback import PLAIN
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -132,7 +133,10 @@ async def page(reader: ReaderDB, writer: WriterDB, namespace: str) -> AsyncItera
     token = await tokens.create(writer, "docs", ["read", "alert"], [namespace], TODAY)
     app = create_app(settings(authentication=True, clock=lambda: TODAY), reader)
     headers = {"authorization": f"Bearer {token}"}
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:
+    async with (
+        listening(app, "127.0.0.1", 0) as url,
+        httpx.AsyncClient(base_url=url, headers=headers, verify=PLAIN) as http,
+    ):
         yield Asker(http)
 
 

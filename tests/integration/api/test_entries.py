@@ -13,6 +13,7 @@ from ledger import accounts, audit, manual_entries, standing, tokens
 from ledger.accounts import Account
 from ledger.database import ReaderDB, WriterDB
 from tests.integration.api.conftest import NOW, Asker, settings
+from tests.loopback import PLAIN
 
 ADD = """
 mutation ($ns: String!, $p: String = "groq", $m: String = "2026-09", $a: Decimal!, $c: String = "USD", $s: String,
@@ -158,7 +159,7 @@ async def test_entries_come_in_pages(asker: Asker, ns: str) -> None:
 async def test_entering_takes_the_scope_sync(reader: ReaderDB, writer: WriterDB, ns: str) -> None:
     """Whoever may only read may list figures and enter none; whoever enters stands in the audit log by name."""
     app = create_app(settings(authentication=True), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as http:
         answers = {}
         for name, scopes in (("reads", ["read"]), ("enters", ["read", "sync"])):
             token = await tokens.create(writer, name, scopes, [ns], NOW)

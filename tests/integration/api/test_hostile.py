@@ -18,6 +18,7 @@ from api.server import listening
 from ledger.database import ReaderDB
 from tests.integration.api.conftest import Asker, settings
 from tests.integration.api.test_alerts import LEVEL
+from tests.loopback import PLAIN
 
 PERIOD = 'period: {from: "2026-01-01", to: "2026-12-31"}'
 INNER = ("Traceback", "asyncpg", "sqlalchemy", "strawberry", "psycopg", "select ", "/ledger/", "object at 0x")
@@ -250,7 +251,7 @@ async def test_a_dripping_head_is_not_awaited_for_ever(asker: Asker, monkeypatch
 async def test_a_question_that_takes_too_long_is_cut_off(reader: ReaderDB) -> None:
     """A question that is not answered in time is refused, and the server goes on."""
     app = create_app(settings(query_seconds=0.0001), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=10) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=10, verify=PLAIN) as http:
         answer = await http.post(f"{url}/graphql", json={"query": "{ syncRuns { totalCount } }"})
         assert answer.json()["errors"][0]["extensions"]["code"] == "TOO_SLOW"
         assert 400 <= answer.status_code < 500

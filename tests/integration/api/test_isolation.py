@@ -26,6 +26,7 @@ from tests.integration.api.test_mutations import CANCEL, SYNC
 from tests.integration.api.test_queries import PROVIDERS, declare
 from tests.integration.ledger.conftest import READ_AT, Desk, charge, days
 from tests.integration.ledger.test_isolation import breached, hushed
+from tests.loopback import PLAIN
 
 PERIOD = {"from": "2026-09-28", "to": "2026-10-05"}
 
@@ -62,7 +63,7 @@ class Team:
 async def teams(reader: ReaderDB, writer: WriterDB) -> AsyncIterator[tuple[Team, Team]]:
     """Two teams with the same names for everything and data in every table."""
     app = create_app(settings(authentication=True), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=20, verify=PLAIN) as http:
         yield await team(writer, http, "1"), await team(writer, http, "1000")
 
 

@@ -24,6 +24,7 @@ from ledger.database import ReaderDB
 from ledger.errors import NeedsPerson
 from tests.integration.api.conftest import NOW, settings
 from tests.integration.api.identity_provider import AUDIENCE, IdentityProvider, ec, identity_provider, rsa
+from tests.loopback import PLAIN
 
 VIEWER = {"query": "{ viewer { name kind namespaces scopes } }"}
 
@@ -67,7 +68,10 @@ async def house(reader: ReaderDB, signing_keys: tuple[RSAKey, ECKey]) -> AsyncIt
             issuer=provider.url, audience=AUDIENCE, grants={"team-a": ("team-a",), "finance": ("*",), "two": ("b", "c")}
         )
         app = create_app(settings(authentication=True, oidc=oidc, clock=clock), reader)
-        async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+        async with (
+            listening(app, "127.0.0.1", 0) as url,
+            httpx.AsyncClient(base_url=url, timeout=20, verify=PLAIN) as http,
+        ):
             yield House(provider, http, clock, *signing_keys)
 
 

@@ -28,6 +28,7 @@ from ledger.errors import NeedsPerson
 from ledger.resources import Ref, Sighting
 from tests.integration.api.conftest import NOW, settings
 from tests.integration.ledger.conftest import Desk
+from tests.loopback import PLAIN
 
 ACCOUNT = "system:serviceaccount:team-a:reporter"
 VIEWER = {"query": "{ viewer { name kind namespaces scopes } }"}
@@ -139,7 +140,10 @@ async def house(reader: ReaderDB, tmp_path: Path) -> AsyncIterator[House]:
     async with listening(cluster, "127.0.0.1", 0) as url:
         config = kubeconfig(tmp_path, url, tokenFile="token")
         app = create_app(settings(authentication=True, kubernetes=str(config), clock=clock), reader)
-        async with listening(app, "127.0.0.1", 0) as here, httpx.AsyncClient(base_url=here, timeout=20) as http:
+        async with (
+            listening(app, "127.0.0.1", 0) as here,
+            httpx.AsyncClient(base_url=here, timeout=20, verify=PLAIN) as http,
+        ):
             yield House(server, http, clock, file)
             server.over.set()
 

@@ -21,6 +21,7 @@ from ledger.reads import metrics as reading
 from ledger.resources import Ref, Sighting
 from tests.integration.api.conftest import NOW, Asker, settings
 from tests.integration.ledger.conftest import READ_AT, Desk, charge, days
+from tests.loopback import PLAIN
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -123,7 +124,7 @@ async def test_the_number_of_series_is_bounded(reader: ReaderDB, desk: Desk, mon
     await desk.sync(days(4, 5), said)
     token = await tokens.create(desk.db, "x", ["metrics"], [desk.namespace], NOW)
     app = create_app(settings(authentication=True), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=20) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=20, verify=PLAIN) as http:
         answer = await http.get(f"{url}/metrics", headers={"authorization": f"Bearer {token}"})
 
     found = samples(answer.text, desk.namespace)
@@ -137,7 +138,7 @@ async def test_a_scraper_sees_its_namespaces(reader: ReaderDB, writer: WriterDB,
     """A token scrapes with the scope for it, its own namespaces, and the whole house only where it sees all of it."""
     await accounts.register(writer, Account("elsewhere", "theirs", "Provider", "openai"), READ_AT)
     app = create_app(settings(authentication=True), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=20) as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(timeout=20, verify=PLAIN) as http:
 
         async def get(scopes: list[str], namespaces: list[str] | None) -> httpx.Response:
             token = await tokens.create(writer, "x", scopes, namespaces, NOW)

@@ -27,6 +27,7 @@ from tests.integration.api.conftest import settings as served
 from tests.integration.api.oracle import Owned, matches
 from tests.integration.api.questions import FIRST, MOMENTS, PROVIDERS, Books, keep
 from tests.integration.ledger.conftest import Desk, days
+from tests.loopback import PLAIN
 
 REPORT = """
 query ($period: Period!, $filter: ChargeFilter, $whatIf: WhatIf, $asOf: DateTime, $top: Int! = 1000) {
@@ -272,7 +273,10 @@ async def test_other_teams_models_are_not_seen(reader: ReaderDB, writer: WriterD
     await told(writer, other, used("m2", "input", 20, "2"))
     headers = {"authorization": f"Bearer {await tokens.create(writer, 't', ['read'], [namespace], NOW)}"}
     app = create_app(served(authentication=True), reader)
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, headers=headers) as http:
+    async with (
+        listening(app, "127.0.0.1", 0) as url,
+        httpx.AsyncClient(base_url=url, headers=headers, verify=PLAIN) as http,
+    ):
         own = (await Asker(http).ask(REPORT, period=PERIOD))["models"]
         others = (await Asker(http).ask(REPORT, period=PERIOD, filter={"namespaces": [other]}))["models"]
 

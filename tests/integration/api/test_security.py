@@ -13,6 +13,7 @@ from api.server import listening
 from ledger.database import ReaderDB, connect_reader
 from ledger.errors import NeedsPerson
 from tests.integration.api.conftest import Asker, settings
+from tests.loopback import PLAIN
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 ASK = "{ viewer { kind } }"
@@ -138,7 +139,7 @@ async def test_pages_of_allowed_origins_may_ask(reader: ReaderDB) -> None:
     """An origin that is allowed passes the browser's question beforehand, without a token; others do not."""
     app = create_app(settings(authentication=True, allowed_origins=("https://costs.example",)), reader)
     wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
-    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient() as http:
+    async with listening(app, "127.0.0.1", 0) as url, httpx.AsyncClient(verify=PLAIN) as http:
         asked = await http.options(f"{url}/graphql", headers={"origin": "https://costs.example", **wanted})
         assert asked.status_code == 200
         assert asked.headers["access-control-allow-origin"] == "https://costs.example"

@@ -17,6 +17,7 @@ from ledger import tokens
 from ledger.database import ReaderDB, WriterDB
 from ledger.errors import NotFound
 from tests.integration.api.conftest import NOW, Asker, settings
+from tests.loopback import PLAIN
 
 VIEWER = "{ viewer { name kind namespaces scopes } }"
 
@@ -40,7 +41,7 @@ class Door:
 
 @pytest.fixture
 async def door(reader: ReaderDB, writer: WriterDB) -> AsyncIterator[Door]:
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=20, verify=PLAIN) as http:
         made = Door(http, writer)
         app = create_app(settings(authentication=True, clock=lambda: made.now), reader)
         async with listening(app, "127.0.0.1", 0) as url:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from reconciler.connectors.scripted import Reply, Request, ScriptedServer
+from tests.loopback import PLAIN
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager") or "prometheus-alertmanager"
 NEEDED = pytest.mark.skipif(
@@ -72,7 +73,7 @@ class Alertmanager:
 
     async def alerts(self) -> list[Any]:
         """What it holds now."""
-        async with httpx.AsyncClient(base_url=self.url, auth=self.auth, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self.url, auth=self.auth, trust_env=False, verify=PLAIN) as http:
             found: list[Any] = (await http.get("/api/v2/alerts")).raise_for_status().json()
             return found
 
@@ -84,7 +85,7 @@ class Alertmanager:
         assert self._process is not None
         assert self._process.returncode is None, "it ended"
         try:
-            async with httpx.AsyncClient(base_url=self.url, auth=self.auth, trust_env=False) as http:
+            async with httpx.AsyncClient(base_url=self.url, auth=self.auth, trust_env=False, verify=PLAIN) as http:
                 return (await http.get("/-/ready")).is_success
         except httpx.HTTPError:
             return False

@@ -15,6 +15,7 @@ from ledger.database import connect_owner
 from migrations.step import last
 from tests.integration.command.conftest import Call, Process
 from tests.integration.conftest import make_database
+from tests.loopback import PLAIN
 
 PASSWORD = "correct-horse"
 
@@ -90,7 +91,7 @@ def test_serve_is_the_api_alone(start: Callable[..., Process], call: Call, url: 
     assert serving.stderr
     said = serving.stderr.readline()
     address = said.split()[1].removesuffix("/graphql")
-    assert httpx.get(f"{address}/readyz").status_code == 200
+    assert httpx.get(f"{address}/readyz", verify=PLAIN).status_code == 200
     assert serving.end() == (0, "", "")
 
     refused = call("serve", "--database-url", url, "--listen", "0.0.0.0:0")

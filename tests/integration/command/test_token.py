@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from ledger.database import connect_owner
 from tests.integration.command.conftest import MANUAL, Answer, Call, Process
+from tests.loopback import PLAIN
 
 QUERY = {"query": "{ providers { edges { node { namespace name } } } }"}
 
@@ -37,7 +38,7 @@ def serving(start: Callable[..., Process], url: str) -> Iterator[str]:
 
 def asked(address: str, token: str | None) -> httpx.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.post(f"{address}/graphql", json=QUERY, headers=headers)
+    return httpx.post(f"{address}/graphql", json=QUERY, headers=headers, verify=PLAIN)
 
 
 def audited(url: str) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests.integration.command.conftest import Call, Process
+from tests.loopback import PLAIN
 
 Start = Callable[..., Process]
 NOWHERE = "127.0.0.1:0"
@@ -32,8 +33,8 @@ def test_up_shows_the_table_serves_and_ends_cleanly(start: Start, manifests: Pat
     assert "Suspended" in said
     address = said.split("GraphiQL: ")[1].split()[0]
     base = f"http://{urllib.parse.urlsplit(address).netloc}"
-    assert httpx.get(f"{base}/healthz").status_code == 200
-    assert httpx.get(f"{base}/readyz").status_code == 200
+    assert httpx.get(f"{base}/healthz", verify=PLAIN).status_code == 200
+    assert httpx.get(f"{base}/readyz", verify=PLAIN).status_code == 200
     code, _, err = up.end()
     assert (code, err) == (0, "")
     assert not server_runs(folder / "state")

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import httpx
 
+from tests.loopback import PLAIN
+
 LOAD: Final = "/moto-api/static/ce/cost-and-usage-results"
 
 
@@ -46,10 +48,10 @@ def running() -> Iterator[str]:
 
 def forget(url: str) -> None:
     """Have moto forget all it was told."""
-    httpx.post(f"{url}/moto-api/reset", trust_env=False).raise_for_status()
+    httpx.post(f"{url}/moto-api/reset", trust_env=False, verify=PLAIN).raise_for_status()
 
 
 def tell_costs(url: str, answers: Sequence[Mapping[str, Any]]) -> None:
     """What Cost Explorer answers to each new question, in the order in which they come."""
     content = json.dumps({"results": answers})
-    httpx.post(f"{url}{LOAD}", content=content, trust_env=False).raise_for_status()
+    httpx.post(f"{url}{LOAD}", content=content, trust_env=False, verify=PLAIN).raise_for_status()
