@@ -145,6 +145,7 @@ provider = Table(
     Column("last_sync_at", _MOMENT, doc="end of the last sync that succeeded"),
     Column("next_sync_at", _MOMENT),
     Column("lag", Interval, doc="after the end of a day, how long until it should be whole here"),
+    Column("accounts_at", _MOMENT, doc="the believed_at that billed_account tells of"),
 )
 
 piece = Table(
@@ -367,6 +368,19 @@ manual_entry = Table(
     Column("changed_at", _MOMENT),
     Column("changed_by", Text),
 )
+
+billed_account = Table(
+    "billed_account",
+    metadata,
+    *_key("namespace", "provider"),
+    Column("month", Date, primary_key=True, doc="its first day"),
+    *_key("vendor", "level", "account"),
+    Column("alone", Boolean, nullable=False, doc="no charge names anything finer than this account"),
+    Column(
+        "days", Integer, nullable=False, doc="a bit for each day of the month that has charges; the lowest is its 1st"
+    ),
+)
+Index("billed_account_same", billed_account.c.account, billed_account.c.month)
 
 TENANT_TABLES = tuple(sorted(name for name, table in metadata.tables.items() if "namespace" in table.primary_key.c))
 """Tables that hold tenants' data: every one has row-level security by namespace."""

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import text
 
+from ledger import billed_accounts
 from ledger.database import WriterDB
 
-_PROVIDER = text("""
+_PROVIDER = text(f"""
     select last_sync_at, next_sync_at, complete_through, run.outcome, run.reason, run.error, run.ended_at,
         exists (
             select from sync_request r
             where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
         ) as asked,
-        coalesce(month.currencies, '{}') as currencies, coalesce(month.amounts, '{}') as amounts, (
+        coalesce(month.currencies, '{{}}') as currencies, coalesce(month.amounts, '{{}}') as amounts, (
             select coalesce(sum(unpriced), 0)::bigint from daily_cost d
             where d.namespace = p.namespace and d.provider = p.name
-        ) as unpriced
+        ) as unpriced, p.kind = 'Provider' and p.believed_at is distinct from p.accounts_at as is_unsorted, (
+            select coalesce(jsonb_agg(same), '[]') from ({billed_accounts.SAME}) same
+        ) as doubles
     from provider p
     left join lateral (
         select outcome, reason, error, finished_at as ended_at from sync_run s
@@ -43,10 +46,26 @@ _WAITING = text("select distinct namespace, provider from sync_request where run
 
 
 @dataclass(frozen=True, slots=True)
+class Double:
+    """Accounts that another provider counts in totals as well: how many, and the names of the first.
+
+    `provider` is None where it is of another namespace, whose names are not told; `removed` where its resource is gone
+    and its charges were kept.
+    """
+
+    provider: str | None
+    removed: bool
+    vendor: str
+    count: int
+    accounts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """`month_to_date` is billed cost by currency, this UTC month up to and with today. `asked`: a request waits.
 
     `outcome`, `reason`, `error` and `ended_at` are those of the last run that came to an end; None before the first.
+    `doubles` are as `billed_accounts` knows them; `is_unsorted` where the charges have changed since it was told.
     """
 
     outcome: str | None
@@ -59,18 +78,22 @@ class Standing:
     asked: bool
     month_to_date: Mapping[str, Decimal]
     unpriced: int
+    is_unsorted: bool = False
+    doubles: Sequence[Double] = ()
 
 
 async def standing(db: WriterDB, namespace: str, name: str, today: date) -> Standing | None:
     """The provider's figures; None when the ledger does not know it."""
     values = {"namespace": namespace, "name": name, "today": today, "first": today.replace(day=1)}
+    values["previous"] = billed_accounts.since(today)
     async with db.statement() as connection:
         row = (await connection.execute(_PROVIDER, values)).first()
     if row is None:
         return None
     known = row._asdict()
     sums = dict(zip(known.pop("currencies"), known.pop("amounts"), strict=True))
-    return Standing(**known, month_to_date=sums)
+    doubles = [Double(**same) for same in known.pop("doubles")]
+    return Standing(**known, month_to_date=sums, doubles=doubles)
 
 
 async def waiting(db: WriterDB) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ledger.accounts import Account
 from ledger.resources import Ref
 from reconciler.sources.base import REQUESTED_AT, Resource
-from reconciler.status import Verdict
+from reconciler.status import Remark, Verdict
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,15 @@ class Case:
 class Outcome:
     """What a reconcile function found. `verdict` of None leaves the conditions as they are.
 
-    `fields` are status fields beside the conditions. `again` is when to look at the resource again without
+    `fields` are status fields beside the conditions, `remarks` conditions beside the verdict (None leaves those of
+    before). `again` is when to look at the resource again without
     being told to; None waits for a change. `failed` asks for another try soon, but not before `again`; `waits` says
     that nothing was done because it is not its turn.
     """
 
     verdict: Verdict | None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Sequence[Remark] | None = None
     again: timedelta | None = None
     failed: bool = False
     waits: bool = False

@@ -209,7 +209,8 @@ class Engine:
         key = case.resource.key
         if outcome.verdict is not None:
             verdict = status.withheld(outcome.verdict, case.resource.wrong)
-            said = status.compose(case.before, verdict, case.generation, self.deps.now(), outcome.fields)
+            now, fields = self.deps.now(), outcome.fields
+            said = status.compose(case.before, verdict, case.generation, now, fields, outcome.remarks)
             if said != case.before or said != case.kept:
                 await self._write(key, said)
             await self._tell(case, said)
@@ -225,7 +226,9 @@ class Engine:
         await self.deps.source.write_status(key, said)
 
     async def _tell(self, case: Case, said: Mapping[str, Any]) -> None:
-        """An event at each turn of `Ready`, not at each sync."""
+        """An event at each turn of `Ready`, not at each sync, and one when a remark comes up."""
+        for remark in status.new_remarks(case.before, said):
+            await self.deps.source.record_event(case.resource.key, Event("Warning", remark.reason, remark.message))
         before, after = status.ready(case.before), status.ready(said)
         if after is None or (before is not None and _turn(before) == _turn(after)):
             return

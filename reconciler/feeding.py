@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from ledger import accounts, turns
+from ledger import accounts, billed_accounts, turns
 from ledger.accounts import Account
 from ledger.errors import LedgerError
 from ledger.errors import NeedsPerson as LedgerNeedsPerson
@@ -23,6 +23,7 @@ from ledger.standing import Standing, standing
 from ledger.turns import Missed, Wish
 from reconciler.case import Case, Outcome
 from reconciler.deps import Deps
+from reconciler.doubles import remarks
 from reconciler.errors import NeedsPerson, ReconcilerError, RetryLater
 from reconciler.sources.base import SecretMissing
 from reconciler.status import SUCCEEDED, Verdict, moment
@@ -49,11 +50,20 @@ class Feed:
 
 async def register(case: Case, deps: Deps, account: Account) -> Standing:
     """Make the account known to the ledger; its standing now. Raises NameTaken."""
-    now = deps.now()
-    await accounts.register(deps.db, account, now)
-    found = await standing(deps.db, account.namespace, account.name, now.date())
+    await accounts.register(deps.db, account, deps.now())
+    found = await _standing(deps, account)
     assert found is not None
     return found
+
+
+async def _standing(deps: Deps, account: Account) -> Standing | None:
+    """How the account stands, once it is noted which of the vendors' accounts its charges are of."""
+    today = deps.now().date()
+    found = await standing(deps.db, account.namespace, account.name, today)
+    if found is None or not found.is_unsorted:
+        return found
+    await billed_accounts.note(deps.db, account.namespace, account.name, today)
+    return await standing(deps.db, account.namespace, account.name, today)
 
 
 def trigger(case: Case, known: Standing, now: datetime) -> Trigger | None:
@@ -96,14 +106,16 @@ async def _feed(case: Case, deps: Deps, known: Standing, why: Trigger, plan: Fee
     async with _told(case, deps):
         ending = await under_lease(deps.db, turn, deps.clock, plan.work, partial(_next, plan))
     now = deps.now()
-    after = await standing(deps.db, account.namespace, account.name, now.date())
+    after = await _standing(deps, account)
     if after is not None and after.ended_at is not None:
         deps.syncs_ended[account.namespace, account.name] = after.ended_at
     fields = {**figures(after, ending.next_at), **ending.fields, "lastHandledReconcileAt": case.requested_at}
     again = None if ending.next_at is None else ending.next_at - now
     if ending.error is None:
-        return Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again)
-    return failure(ending.error, fields, again)
+        outcome = Outcome(Verdict("True", SUCCEEDED, plan.message), fields, again=again)
+    else:
+        outcome = failure(ending.error, fields, again)
+    return replace(outcome, remarks=remarks(after))
 
 
 def _next(plan: Feed, ending: Ending, now: datetime) -> datetime:
@@ -150,10 +162,11 @@ def as_it_was(known: Standing, message: str, now: datetime) -> Outcome:
     """How a resource stands when no sync is due: as its last one ended, also if nobody lived to write that down."""
     again = known.next_sync_at - now if known.next_sync_at is not None else None
     fields = figures(known, known.next_sync_at)
-    if known.outcome == "Succeeded" and known.reason is None:
-        return Outcome(Verdict("True", SUCCEEDED, message), fields, again)
-    stalled = known.outcome in ("Failed", "Succeeded")
-    return Outcome(Verdict("False", known.reason or "Failed", known.error or "", stalled=stalled), fields, again)
+    said = Verdict("True", SUCCEEDED, message)
+    if known.outcome != "Succeeded" or known.reason is not None:
+        stalled = known.outcome in ("Failed", "Succeeded")
+        said = Verdict("False", known.reason or "Failed", known.error or "", stalled=stalled)
+    return Outcome(said, fields, remarks(known), again)
 
 
 def failure(

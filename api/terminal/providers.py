@@ -15,6 +15,8 @@ from ledger.database import ReaderDB
 from ledger.reads.figures import Figures, figures
 from ledger.reads.providers import Condition, Provider, ProviderFilter, SyncCost, VendorAccount, providers
 
+DOUBLE_COUNTED: Final = "DoubleCounted"
+"""The condition of a provider whose costs another one counts, too."""
 _UNKNOWN: Final = Condition("Ready", "Unknown", "Pending", "it has not been looked at yet", None)
 _STYLES: Final = {"True": "green", "False": "red"}
 
@@ -179,6 +181,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
     names = _names(rows)
     for reason in reasons(rows):
         yield Text(reason, style="red")
+    yield from _doubles(rows)
     for row in rows:
         unpriced = sum(held.unpriced for held in row.figures)
         if unpriced:
@@ -188,6 +191,14 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
         if (cost := row.provider.sync_cost) is not None:
             month = money(cost.per_month, cost.currency).plain
             yield Text(f"{names(row)}: its syncs cost about {month} {cost.currency} a month", style="dim")
+
+
+def _doubles(rows: Sequence[Row]) -> Iterator[Text]:
+    names = _names(rows)
+    for row in rows:
+        for held in row.provider.conditions:
+            if held.type == DOUBLE_COUNTED:
+                yield Text(f"{names(row)}: {held.reason}: {held.message}", style="yellow")
 
 
 def _json_account(held: VendorAccount | None) -> dict[str, Any] | None:
@@ -214,6 +225,10 @@ def _json(row: Row) -> dict[str, Any]:
         "ready": row.ready.status,
         "reason": row.ready.reason,
         "message": row.ready.message,
+        "conditions": [
+            {"type": each.type, "status": each.status, "reason": each.reason, "message": each.message}
+            for each in held.conditions
+        ],
         "place": held.place,
         "account": _json_account(held.account),
         "syncCost": _json_sync_cost(held.sync_cost),

@@ -86,7 +86,7 @@ class Status(Block):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description="Ready says whether the last sync went well; Reconciling that one goes on or will be tried "
-        "again; Stalled that only a person can help.",
+        "again; Stalled that only a person can help; DoubleCounted that another Provider counts the same costs.",
         max_length=16,
         json_schema_extra=listed_by("type"),
     )

@@ -17,6 +17,7 @@ from reconciler.case import Case, Outcome
 from reconciler.connectors.base import Connector, Context, Credentials
 from reconciler.connectors.http import Meter, VendorClient
 from reconciler.deps import Deps, salted
+from reconciler.doubles import remarks
 from reconciler.feeding import Feed
 from reconciler.kinds import findings
 from reconciler.kinds.provider import ProviderSpec
@@ -45,7 +46,7 @@ async def _reconciled(case: Case, deps: Deps, spec: ProviderSpec, connector: Any
     known = await feeding.register(case, deps, _account(case, spec, connector))
     if spec.suspend:
         await accounts.schedule(deps.db, case.ref.namespace, case.ref.name, None)
-        return Outcome(feeding.SUSPENDED, feeding.figures(known, None))
+        return Outcome(feeding.SUSPENDED, feeding.figures(known, None), remarks(known))
     credentials = await _credentials(case, deps, spec, connector)
     now = deps.now()
     why = feeding.trigger(case, known, now)

@@ -20,7 +20,10 @@ AWS = Provider(
     labels={},
     suspended=False,
     attribution_only=False,
-    conditions=[Condition("Ready", "True", "Succeeded", "read", AT)],
+    conditions=[
+        Condition("Ready", "True", "Succeeded", "read", AT),
+        Condition("DoubleCounted", "True", "SameAccount", "counted twice", AT),
+    ],
     account=VendorAccount("123456789012", None, ("2 accounts",), AT),
     sync_cost=SyncCost(2, Decimal("0.02"), Decimal("1.2"), "USD"),
     place=None,
@@ -31,13 +34,14 @@ AWS = Provider(
 )
 
 
-def test_the_price_of_syncs_is_told() -> None:
-    """Under the table in words, and with what else is known of the account in the JSON."""
+def test_what_needs_a_word_is_told() -> None:
+    """The price of syncs and costs counted twice, under the table in words, and in the JSON with the account."""
     console = Console(file=StringIO(), width=160)
     console.print(shown([Row(AWS, ())], console))
 
     assert isinstance(console.file, StringIO)
     assert "aws: its syncs cost about 1.20 USD a month" in console.file.getvalue()
+    assert "aws: SameAccount: counted twice" in console.file.getvalue()
     (found,) = as_json([Row(AWS, ())])
     assert found["syncCost"] == {
         "calls": 2,
@@ -45,4 +49,5 @@ def test_the_price_of_syncs_is_told() -> None:
         "perMonth": Decimal("1.2"),
         "currency": "USD",
     }
+    assert [each["type"] for each in found["conditions"]] == ["Ready", "DoubleCounted"]
     assert found["account"] == {"id": "123456789012", "name": None, "notes": ["2 accounts"], "checkedAt": AT}

@@ -51,7 +51,7 @@ def test_every_field_of_the_spec_is_told(name: str) -> None:
     for listed in LISTED & spec.keys():
         fields |= told(spec[listed]["items"]["properties"])
     status = told({f: s for f, s in structural(KINDS[name].status)["properties"].items() if f != "conditions"})
-    conditions = {"conditions", "Ready", "Reconciling", "Stalled"}
+    conditions = {"conditions", "Ready", "Reconciling", "Stalled", "DoubleCounted"}
 
     assert rows(name).keys() - conditions == (fields | status) - conditions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciler.status import MAX_MESSAGE, Verdict, compose, is_ready, ready
+from reconciler.status import MAX_MESSAGE, Remark, Verdict, compose, is_ready, new_remarks, ready
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -44,6 +44,19 @@ def test_fields_replace_and_none_removes() -> None:
 
     assert (after["completeThrough"], after["observedGeneration"]) == ("2026-11-20", 2)
     assert "account" not in after
+
+
+def test_remarks_stand_beside_ready() -> None:
+    """They come and go by themselves, stay where nobody looked, and are new once."""
+    remark = Remark("DoubleCounted", "SameAccount", "twice")
+    first = compose({}, GOOD, 1, NOW, {}, [remark])
+    unseen = compose(first, Verdict("False", "InvalidSettings", "odd", stalled=True), 2, LATER, {})
+
+    assert _types(first) == ["Ready", "DoubleCounted"]
+    assert _types(unseen) == ["Ready", "Stalled", "DoubleCounted"]
+    assert unseen["conditions"][2]["lastTransitionTime"] == "2026-11-21T12:00:00Z"
+    assert _types(compose(unseen, GOOD, 3, LATER, {}, [])) == ["Ready"]
+    assert [new_remarks({}, first), new_remarks(first, unseen)] == [[remark], []]
 
 
 def test_messages_are_bounded() -> None:
