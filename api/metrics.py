@@ -6,21 +6,20 @@ rules; these are for watching.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import version
+from itertools import chain
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+from prometheus_client.core import InfoMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from api.alert_metrics import AlertScrape
 from api.export_question import refusal
+from api.exposition import Gauge, Labels, exposition
 from api.graphql.errors import Code
 from api.graphql.http import Refusal, refused
 from api.settings import ApiSettings
@@ -29,10 +28,10 @@ from ledger.errors import LedgerError
 from ledger.reads.alert_metrics import alert_figures
 from ledger.reads.metrics import Figures, figures
 
-WHOSE: Final = ("namespace", "provider")
-SPENT_ON: Final = ("namespace", "provider", "service", "currency")
-
-Rows = Iterable[tuple[tuple[str, ...], float | None]]
+WHOSE: Final = Labels("namespace", "provider")
+SPENT_ON: Final = Labels("namespace", "provider", "service", "currency")
+ENDED: Final = Labels("namespace", "provider", "outcome")
+RESTATED: Final = Labels("namespace", "provider", "currency")
 
 
 def route(settings: ApiSettings, db: ReaderDB) -> Route:
@@ -48,22 +47,21 @@ def route(settings: ApiSettings, db: ReaderDB) -> Route:
                 found, alerting = await figures(connection, now), await alert_figures(connection, now)
         except LedgerError as error:
             return refused(refusal(error))
-        registry = CollectorRegistry()
-        registry.register(Scrape(found, now, whole_house=principal.namespaces is None))
-        registry.register(AlertScrape(alerting, now))
-        encode, kind = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"Content-Type": kind, "Cache-Control": "no-store"})
+        scrape = Scrape(found, now, whole_house=principal.namespaces is None)
+        families = chain(scrape.families(), AlertScrape(alerting, now).families())
+        text, kind = exposition(families, request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
     return Route("/metrics", metrics)
 
 
-class Scrape(Collector):
+class Scrape:
     """One reading of the figures. The database's own are for callers who see the whole house."""
 
     def __init__(self, found: Figures, now: datetime, *, whole_house: bool) -> None:
         self._found, self._now, self._whole_house = found, now, whole_house
 
-    def collect(self) -> Iterator[Metric]:
+    def families(self) -> Iterator[Gauge | Metric]:
         yield InfoMetricFamily("costhook", "What answers.", {"version": version("costhook")})
         yield from self._spend()
         yield from self._providers()
@@ -71,31 +69,28 @@ class Scrape(Collector):
         if self._whole_house:
             yield from self._house()
 
-    def _spend(self) -> Iterator[Metric]:
+    def _spend(self) -> Iterator[Gauge]:
         rows = self._found.spend
-        labels = [(row.namespace, row.provider, row.service, row.currency) for row in rows]
-        yield _gauge(
+        labels = [SPENT_ON.written((row.namespace, row.provider, row.service, row.currency)) for row in rows]
+        yield Gauge(
             "costhook_spend_month_to_date",
             "Billed cost of this UTC month through today, in the currency of the label.",
-            SPENT_ON,
             zip(labels, (float(row.month) for row in rows), strict=True),
         )
-        yield _gauge(
+        yield Gauge(
             "costhook_spend_last_complete_day",
             "Billed cost of the last day whose figures are whole, in the currency of the label.",
-            SPENT_ON,
             zip(labels, (float(row.last_day) for row in rows), strict=True),
         )
-        yield _gauge(
+        yield Gauge(
             "costhook_unpriced_charges",
             "Charges of this UTC month that have no billed cost.",
-            SPENT_ON,
             zip(labels, (row.unpriced for row in rows), strict=True),
         )
 
-    def _providers(self) -> Iterator[Metric]:
+    def _providers(self) -> Iterator[Gauge]:
         rows = self._found.providers
-        labels = [(row.namespace, row.provider) for row in rows]
+        labels = [WHOSE.written((row.namespace, row.provider)) for row in rows]
         readings: tuple[tuple[str, str, list[float | None]], ...] = (
             ("provider_ready", "1 where the condition Ready is true, else 0.", [float(bool(r.ready)) for r in rows]),
             ("provider_suspended", "1 where the provider is suspended, else 0.", [float(r.suspended) for r in rows]),
@@ -129,23 +124,24 @@ class Scrape(Collector):
             ),
         )
         for name, says, values in readings:
-            yield _gauge(f"costhook_{name}", says, WHOSE, zip(labels, values, strict=True))
+            yield Gauge(f"costhook_{name}", says, zip(labels, values, strict=True))
 
-    def _lately(self) -> Iterator[Metric]:
-        yield _gauge(
+    def _lately(self) -> Iterator[Gauge]:
+        yield Gauge(
             "costhook_syncs_last_day",
             "Syncs begun within the last 24 hours, by how they ended.",
-            (*WHOSE, "outcome"),
-            (((row.namespace, row.provider, row.outcome), row.runs) for row in self._found.outcomes),
+            ((ENDED.written((row.namespace, row.provider, row.outcome)), row.runs) for row in self._found.outcomes),
         )
-        yield _gauge(
+        yield Gauge(
             "costhook_restated_amount_last_day",
             "By how much vendors changed days that had been whole, within the last 24 hours.",
-            (*WHOSE, "currency"),
-            (((row.namespace, row.provider, row.currency), float(row.net)) for row in self._found.restated),
+            (
+                (RESTATED.written((row.namespace, row.provider, row.currency)), float(row.net))
+                for row in self._found.restated
+            ),
         )
 
-    def _house(self) -> Iterator[Metric]:
+    def _house(self) -> Iterator[Gauge]:
         house = self._found.house
         waited = 0.0 if house.oldest is None else (self._now - house.oldest).total_seconds()
         for name, says, value in (
@@ -154,15 +150,7 @@ class Scrape(Collector):
             ("database_size_bytes", "Size of the database.", house.bytes),
             ("charges_estimated", "Charges held, as Postgres estimates.", house.rows),
         ):
-            yield _gauge(f"costhook_{name}", says, (), [((), float(value))])
-
-
-def _gauge(name: str, says: str, labels: tuple[str, ...], rows: Rows) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, says, labels=labels)
-    for key, value in rows:
-        if value is not None:
-            family.add_metric(key, value)
-    return family
+            yield Gauge(f"costhook_{name}", says, [("", float(value))])
 
 
 def _moment(at: datetime | None) -> float | None:

@@ -19,15 +19,21 @@ OTHER: Final = "other"
 LATELY: Final = timedelta(days=1)
 
 # The last whole day is each provider's own. Ranking is over everything, so that the number of series is bounded.
+# Provider by provider, so that each one's few days are looked up, however many years there are.
 _SPEND = text("""
     with held as (
-        select d.namespace, d.provider, d.service_name as service, d.billing_currency as currency,
-            coalesce(sum(d.billed_cost) filter (where d.day >= :month), 0) as month,
-            coalesce(sum(d.billed_cost) filter (where d.day = p.complete_through), 0) as last_day,
-            coalesce(sum(d.unpriced) filter (where d.day >= :month), 0)::bigint as unpriced
-        from daily_cost d join provider p on p.namespace = d.namespace and p.name = d.provider
-        where (d.day >= :month or d.day = p.complete_through) and d.day <= :today and not p.attribution_only
-        group by 1, 2, 3, 4
+        select p.namespace, p.name as provider, spent.* from provider p cross join lateral (
+            select d.service_name as service, d.billing_currency as currency,
+                coalesce(sum(d.billed_cost) filter (where d.day >= :month), 0) as month,
+                coalesce(sum(d.billed_cost) filter (where d.day = p.complete_through), 0) as last_day,
+                coalesce(sum(d.unpriced) filter (where d.day >= :month), 0)::bigint as unpriced
+            from daily_service_cost d
+            where d.namespace = p.namespace and d.provider = p.name
+                and d.day >= least(:month, p.complete_through) and d.day <= :today
+                and (d.day >= :month or d.day = p.complete_through)
+            group by 1, 2
+        ) spent
+        where not p.attribution_only
     ), ranked as (
         select *, row_number() over (
             order by greatest(abs(month), abs(last_day)) desc, namespace, provider, service, currency
