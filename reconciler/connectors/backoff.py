@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,14 +13,21 @@ from ledger.window import EPOCH
 LONGEST: Final = timedelta(days=31)
 """A vendor's wish is cut at this; longer ones are mistakes."""
 RESETS: Final = ("x-ratelimit-reset", "ratelimit-reset")
+BUCKETS: Final = re.compile(r"x-ms-ratelimit-.+-retry-after")
+"""Azure's waits, in seconds: one for each of the buckets that a request draws on (qpu, entity, tenant, clienttype)."""
 EPOCH_TIMES: Final = timedelta(days=200 * 365)
 """A number of seconds from LONGEST up to this is a Unix time, not a wait."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """The wait a vendor asks for: `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date (RFC 9110,
-    10.2.3). None where it asks for none, or for nothing that can be understood.
+    """The longest wait a vendor asks for: `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date (RFC 9110,
+    10.2.3), and Azure's by bucket. None where it asks for none, or for nothing that can be understood.
     """
+    buckets = (_scaled(value, 1.0) for name, value in headers.items() if BUCKETS.fullmatch(name.lower()))
+    return max((wait for wait in (_standard(headers, now), *buckets) if wait is not None), default=None)
+
+
+def _standard(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     wished = _scaled(headers.get("retry-after-ms"), 0.001)
     if wished is None:
         wished = _scaled(headers.get("retry-after"), 1.0)

@@ -12,7 +12,7 @@ import pytest
 from reconciler.connectors.http import EgressPolicy, HttpLimits, Meter, VendorClient
 from reconciler.connectors.scripted import Reply, ScriptedServer
 from reconciler.errors import ReconcilerError
-from tests.integration.connectors import aws_moto
+from tests.integration.connectors import aws_moto, azurite
 from tests.integration.connectors.certificates import Certificates
 
 JSON = {"Content-Type": "application/json"}
@@ -86,6 +86,13 @@ def moto_server() -> Iterator[str]:
     """The address of an emulated AWS, which every test of a process shares."""
     with aws_moto.running() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite.Azurite]:
+    """An emulated Blob storage, which every test of a process shares; each makes a container of its own."""
+    with azurite.running(tmp_path_factory.mktemp("azurite")) as running:
+        yield running
 
 
 @pytest.fixture

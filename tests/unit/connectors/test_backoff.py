@@ -26,11 +26,14 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
         ({"retry-after": "Sat, 21 Nov 2026 11:59:30 GMT"}, 0),
         ({"retry-after": "Saturday, 21-Nov-26 12:00:05 GMT"}, 5),
         ({"retry-after": "99999999999"}, LONGEST.total_seconds()),
+        ({"x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after": "30", "retry-after": "9"}, 30),
+        ({"X-Ms-Ratelimit-Microsoft.Consumption-Retry-After": "4", "retry-after": "9"}, 9),
+        ({"x-ms-ratelimit-remaining-microsoft.costmanagement-qpu-requests": "30", "retry-after": "9"}, 9),
         ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST.total_seconds()),
     ],
 )
 def test_what_vendors_ask_for(headers: dict[str, str], seconds: float) -> None:
-    """Seconds, milliseconds and HTTP dates are understood; a date in the past means at once."""
+    """Seconds, milliseconds and HTTP dates are understood; a date in the past means at once; of several the longest."""
     assert retry_after(headers, NOW) == timedelta(seconds=seconds)
 
 
