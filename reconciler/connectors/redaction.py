@@ -23,6 +23,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._is_new = False
         for secret in secrets:
             self.hide(secret)
 
@@ -32,11 +33,14 @@ class Redactor:
         for value in {secret, secret.strip(), *(line for line in lines if len(line) >= LINE)}:
             if len(value) >= SHORTEST:
                 self._forms.update(form for form in _forms(value) if len(form) >= SHORTEST)
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+                self._is_new = True
 
     def clean(self, text: str) -> str:
         """`text` without any secret."""
+        if self._is_new:  # a pattern of many long forms takes its time, and most syncs have nothing to clean
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+            self._is_new = False
         return self._pattern.sub(HIDDEN, text) if self._pattern else text
 
     def __repr__(self) -> str:
