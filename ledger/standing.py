@@ -19,7 +19,7 @@ _PROVIDER = text(f"""
             where r.namespace = p.namespace and r.provider = p.name and r.run_id is null
         ) as asked,
         coalesce(month.currencies, '{{}}') as currencies, coalesce(month.amounts, '{{}}') as amounts, (
-            select coalesce(sum(unpriced), 0)::bigint from daily_cost d
+            select coalesce(sum(unpriced), 0)::bigint from daily_service_cost d
             where d.namespace = p.namespace and d.provider = p.name
         ) as unpriced, p.kind = 'Provider' and p.believed_at is distinct from p.accounts_at as is_unsorted, (
             select coalesce(jsonb_agg(same), '[]') from ({billed_accounts.SAME}) same
@@ -34,7 +34,7 @@ _PROVIDER = text(f"""
         select array_agg(billing_currency order by billing_currency) as currencies,
             array_agg(amount order by billing_currency) as amounts
         from (
-            select billing_currency, sum(billed_cost) as amount from daily_cost d
+            select billing_currency, sum(billed_cost) as amount from daily_service_cost d
             where d.namespace = p.namespace and d.provider = p.name and d.day >= :first and d.day <= :today
             group by billing_currency
         ) by_currency

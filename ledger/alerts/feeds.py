@@ -26,7 +26,7 @@ _FEEDS: Final = text("""
     select a.id, p.name as provider, p.suspended, p.created_at, p.last_sync_at, p.complete_through, p.lag,
         failing.failures, failing.reason,
         (
-            select coalesce(sum(d.unpriced), 0)::bigint from daily_cost d
+            select coalesce(sum(d.unpriced), 0)::bigint from daily_service_cost d
             where d.namespace = p.namespace and d.provider = p.name
         ) as unpriced,
         (

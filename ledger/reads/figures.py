@@ -39,7 +39,7 @@ _FIGURES: Final = text("""
         coalesce(sum(billed_cost) filter (where day > :before and day <= :today), 0) as recent,
         array_agg(distinct x_origin order by x_origin) as origins,
         sum(charges)::bigint as charges, sum(unpriced)::bigint as unpriced
-    from daily_cost group by 1, 2, 3 order by 1, 2, 3
+    from daily_service_cost group by 1, 2, 3 order by 1, 2, 3
 """)
 
 

@@ -165,7 +165,7 @@ async def month_to_date(
         text("""
             select c.namespace, c.provider, c.billing_currency as currency, sum(c.billed_cost) as amount,
                 sum(c.unpriced)::bigint as unpriced
-            from daily_cost c
+            from daily_service_cost c
             join unnest(cast(:namespaces as text[]), cast(:names as text[])) asked (namespace, name)
                 on asked.namespace = c.namespace and asked.name = c.provider
             where c.day >= :first and c.day < :after_last
