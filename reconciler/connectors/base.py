@@ -162,6 +162,11 @@ class Connector(ABC, Generic[S]):
         """The keys of the Secret that a Provider with these settings reads; those of the traits for most vendors."""
         return cls.traits.credentials
 
+    @classmethod
+    def traits_of(cls, settings: S) -> Traits:
+        """What the data is like that a Provider with these settings reads; what `traits` says for most vendors."""
+        return cls.traits
+
     @abstractmethod
     async def check(self) -> Account:
         """Ask the vendor, as cheaply as it can be asked, whether the credential is good for billing data.

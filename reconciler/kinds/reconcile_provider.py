@@ -101,8 +101,9 @@ def _feed(case: Case, deps: Deps, spec: ProviderSpec, connector: AnyConnector, c
 
 def _account(case: Case, spec: ProviderSpec, connector: AnyConnector) -> Account:
     stated = spec.attribution_only
-    attribution_only = connector.traits.attribution_only if stated is None else stated
-    lag = connector.traits.settling + spec.interval
+    traits = connector.traits_of(settings_of(spec, connector))
+    attribution_only = traits.attribution_only if stated is None else stated
+    lag = traits.settling + spec.interval
     return case.account(spec.type, suspended=spec.suspend, attribution_only=attribution_only, lag=lag)
 
 
@@ -111,7 +112,7 @@ def _all_well(connector: AnyConnector) -> str:
 
 
 def _terms(spec: ProviderSpec, connector: AnyConnector) -> Terms:
-    traits = connector.traits
+    traits = connector.traits_of(settings_of(spec, connector))
     history = spec.history if traits.reach is None else min(spec.history, traits.reach)
     return Terms(history, spec.restate if spec.restate is not None else traits.moving, traits.settling)
 

@@ -9,6 +9,7 @@ take a call for each. An export holds every line, and is read by `export.Export`
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -18,6 +19,7 @@ from ledger.money import EXACT, ZERO
 from ledger.window import DAY, Span, Window, midnight, month_start
 from reconciler.connectors.aws.bill import apart, is_used, of_account, of_service
 from reconciler.connectors.aws.bucket import Bucket
+from reconciler.connectors.aws.endpoints import explorer_region
 from reconciler.connectors.aws.explorer import VENDOR, Explorer, Figures, Row
 from reconciler.connectors.aws.export import Export
 from reconciler.connectors.aws.identity import Identity
@@ -27,6 +29,8 @@ from reconciler.errors import RetryLater
 
 PRICE: Final = Decimal("0.01")
 """USD for each call: aws.amazon.com/aws-cost-management/aws-cost-explorer/pricing."""
+PRICED: Final = "us-east-1"
+"""Where that is the price; what AWS takes in China is not known."""
 TOLERANCE: Final = Decimal("0.01")
 """How far a day's parts may be from its total: AWS rounds each group by itself."""
 
@@ -65,6 +69,15 @@ class Aws(Connector[AwsSettings]):
             self._export = Export(settings.export, bucket, context)
 
     @classmethod
+    def traits_of(cls, settings: AwsSettings) -> Traits:
+        """Files are free to read, and reach back as far as AWS has delivered them."""
+        if settings.source == "costExplorer":
+            return cls.traits
+        return replace(
+            cls.traits, origin="file", gives="Every line of an export.", grain="Line", reach=None, call_cost=None
+        )
+
+    @classmethod
     def credential_keys(cls, settings: AwsSettings) -> tuple[CredentialKey, ...]:
         """None where the platform says who Costhook is."""
         return cls.traits.credentials if settings.identity == "Secret" else ()
@@ -87,7 +100,7 @@ class Aws(Connector[AwsSettings]):
 
     def sync_price(self, trailing: timedelta) -> SyncPrice | None:
         """Calls of Cost Explorer: for each window one for the totals, and one or more for what was used."""
-        if self._export is not None:
+        if self._export is not None or explorer_region(self.settings) != PRICED:
             return None
         newest = self._known[max(self._known)].rows if self._known else []
         accounts = {row.keys[0] for row in newest if is_used(row.keys[1])}

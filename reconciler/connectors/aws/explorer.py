@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from ledger.money import InvalidAmount, currency
 from ledger.window import Span
 from reconciler.connectors.answer import parse
-from reconciler.connectors.aws.endpoints import COST_EXPLORER_REGION, endpoint
+from reconciler.connectors.aws.endpoints import endpoint, explorer_region
 from reconciler.connectors.aws.identity import Identity
 from reconciler.connectors.aws.report import Group, Page
 from reconciler.connectors.aws.settings import AwsSettings
@@ -25,7 +25,6 @@ from reconciler.connectors.reading import read
 from reconciler.errors import Bug
 
 VENDOR: Final = "Cost Explorer"
-SCOPE: Final = ("ce", COST_EXPLORER_REGION)
 HEADERS: Final = {
     "Content-Type": "application/x-amz-json-1.1",
     "X-Amz-Target": "AWSInsightsIndexService.GetCostAndUsage",
@@ -58,6 +57,7 @@ class Explorer:
     def __init__(self, settings: AwsSettings, identity: Identity, http: VendorClient) -> None:
         self._identity, self._http = identity, http
         self._url = f"{endpoint('ce', settings)}/"
+        self._scope = ("ce", explorer_region(settings))
         net = "Net" if settings.cost_explorer.net else ""
         self._billed, self._effective = f"{net}UnblendedCost", f"{net}AmortizedCost"
 
@@ -96,7 +96,7 @@ class Explorer:
         body = json.dumps(question).encode()
 
         async def ask(keys: Keys) -> Taken:
-            headers = signed(keys, SCOPE, "POST", self._url, HEADERS, body)
+            headers = signed(keys, self._scope, "POST", self._url, HEADERS, body)
             return await self._http.post(self._url, body, headers, limit=LIMIT, retry=True)
 
         return read(Page, parse((await self._identity.trying(ask)).body), VENDOR)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from reconciler.connectors.base import Settings
 from reconciler.connectors.rules import rules
+
+IN_CHINA: Final = "(has(self.region) && self.region.startsWith('cn-'))"
+"""CEL: the accounts are of the partition aws-cn."""
 
 
 class CostExplorerSettings(Settings):
@@ -62,6 +65,14 @@ class AwsSettings(Settings):
             ),
             ("self.source != 'export' || has(self.export)", "source export needs the block export, with bucket, name"),
             ("!has(self.export) || self.source == 'export'", "export is for source: export"),
+            (
+                f"!has(self.export) || self.export.region.startsWith('cn-') == {IN_CHINA}",
+                "region and export.region must both be China's or both not: no identity is known in both",
+            ),
+            (
+                f"!has(self.roleARN) || self.roleARN.startsWith('arn:aws-cn:') == {IN_CHINA}",
+                "roleARN begins with arn:aws-cn: where region is one of China's, and else with arn:aws:",
+            ),
             ("!has(self.costExplorer) || self.source == 'costExplorer'", "costExplorer is for source: costExplorer"),
         )
     )
@@ -72,8 +83,8 @@ class AwsSettings(Settings):
     )
     identity: Literal["Platform", "Secret"] = Field(
         default="Platform",
-        description="Platform: Costhook's own identity, by IAM Roles for Service Accounts or EKS Pod Identity. Secret: "
-        "the access key in the Secret that secretRef names.",
+        description="Platform: Costhook's own identity, by IAM Roles for Service Accounts, EKS Pod Identity or EC2's "
+        "instance profile. Secret: the access key in the Secret that secretRef names.",
     )
     role_arn: str | None = Field(
         default=None,
@@ -81,7 +92,7 @@ class AwsSettings(Settings):
         description="Role to take on for reading, by sts:AssumeRole, such as "
         "arn:aws:iam::123456789012:role/CostReader.",
         max_length=2048,
-        pattern=r"^arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+        pattern=r"^arn:aws(-cn)?:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
     )
     external_id: str | None = Field(
         default=None,
@@ -93,7 +104,8 @@ class AwsSettings(Settings):
     )
     region: str = Field(
         default="us-east-1",
-        description="Region whose STS endpoint is asked for the role.",
+        description="Region whose STS endpoint is asked for the role. One of China's (cn-north-1, cn-northwest-1) for "
+        "accounts of AWS in China, whose Cost Explorer is another.",
         max_length=32,
         pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
     )
