@@ -2,7 +2,7 @@
 
 IAM Roles for Service Accounts is a token in a file that STS takes for keys; EKS Pod Identity is an address beside the
 pod, which botocore asks (docs/adr/0011-signed-by-botocore.md). Both are told by the environment alone, never by a
-manifest.
+manifest. Where it tells of neither, the machine itself may have a role, which EC2's metadata service gives.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ LONGEST_SESSION: Final = 64
 LIMIT: Final = 1024**2
 GIVEN: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 NONE: Final = (
-    "The platform gives Costhook no AWS identity: set one up (IAM Roles for Service Accounts, EKS Pod Identity), or "
-    "set aws.identity to Secret and name the Secret that holds an access key. See docs/connectors/aws.md."
+    "The platform gives Costhook no AWS identity: set one up (IAM Roles for Service Accounts, EKS Pod Identity, an "
+    "instance profile of EC2), or set aws.identity to Secret and name the Secret that holds an access key. See "
+    "docs/connectors/aws.md."
 )
+PATIENCE: Final = 1
+"""Seconds for which EC2's metadata service is waited for: it is there at once, or not at all."""
+ATTEMPTS: Final = 2
 HALF: Final = "The Secret needs accessKeyID and secretAccessKey both. See docs/connectors/aws.md."
 
 T = TypeVar("T")
@@ -102,9 +106,8 @@ class Identity:
             self._http.hide(token)
             wanted = {"Action": "AssumeRoleWithWebIdentity", "RoleArn": role, "RoleSessionName": self._session()}
             return self._given(await self._ask(wanted | {"WebIdentityToken": token}, None))
-        if self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
-            return self._hidden(await asyncio.to_thread(_of_pod, self._environ))
-        raise NeedsPerson(NONE)
+        ask = _of_pod if self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI") else _of_instance
+        return self._hidden(await asyncio.to_thread(ask, self._environ))
 
     def _session(self) -> str:
         """The session's name, which says whose Provider asks: trust policies may insist on it (sts:RoleSessionName)."""
@@ -155,4 +158,28 @@ def _of_pod(environ: Mapping[str, str]) -> Keys:
         given = ContainerProvider(environ).load().get_frozen_credentials()
     except (BotoCoreError, OSError, ValueError, KeyError) as error:
         raise NeedsPerson(f"EKS Pod Identity gives no keys ({type(error).__name__}): {NONE}") from None
+    return Keys(given.access_key, given.secret_key, given.token)
+
+
+def _of_instance(environ: Mapping[str, str]) -> Keys:
+    """The keys of the role that the machine has by its instance profile; blocks, for some seconds at most.
+
+    Version 2 of the metadata service alone is asked: 1 gives keys to whoever can make a server fetch an address.
+    """
+    try:
+        from botocore.credentials import InstanceMetadataProvider
+        from botocore.exceptions import BotoCoreError
+        from botocore.utils import InstanceMetadataFetcher
+    except ImportError:
+        raise NeedsPerson(NO_LIBRARY, reason="BrokenConnector") from None
+    own = {"ec2_metadata_service_endpoint": environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")}
+    config = {"ec2_metadata_v1_disabled": True, **own}
+    try:
+        fetcher = InstanceMetadataFetcher(PATIENCE, ATTEMPTS, env=dict(environ), config=config)
+        found = InstanceMetadataProvider(fetcher).load()
+        given = found.get_frozen_credentials() if found else None
+    except (BotoCoreError, OSError, ValueError, KeyError) as error:
+        raise NeedsPerson(f"EC2's metadata service gives no keys ({type(error).__name__}): {NONE}") from None
+    if given is None:
+        raise NeedsPerson(NONE)
     return Keys(given.access_key, given.secret_key, given.token)

@@ -28,6 +28,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     """An AWS that an administrator's environment names; no other identity of this machine is seen."""
     for name in ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     async with ScriptedServer() as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", running.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL_COST_EXPLORER", running.url)
@@ -131,6 +132,72 @@ async def test_pod_identity_that_gives_none(server: ScriptedServer, monkeypatch:
     async with asking(server.url, credentials={}) as connector:
         with pytest.raises(NeedsPerson, match="Pod Identity gives no keys"):
             await connector.check()
+
+
+ROLES = "/latest/meta-data/iam/security-credentials/"
+
+
+def instance(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of EC2 that has an instance profile: its metadata service, version 2."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url)
+    given = {**POD, "Code": "Success", "Expiration": "2099-01-01T00:00:00Z"}
+
+    def told(reply: Reply) -> Any:
+        def answer(request: Request) -> Reply:
+            return reply if request.headers.get("x-aws-ec2-metadata-token") == "v2-token" else Reply(401)
+
+        return answer
+
+    server.route("PUT", "/latest/api/token", lambda _: Reply(body=b"v2-token"))
+    server.route("GET", ROLES, told(Reply(body=b"node")))
+    server.route("GET", f"{ROLES}node", told(Reply.json(given)))
+
+
+async def test_the_machines_own_role_gives_keys(
+    server: ScriptedServer, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing else is set up, EC2's metadata service is asked with a token of its own, and its keys sign."""
+    instance(server, monkeypatch)
+    async with asking(server.url, {"roleARN": ROLE}, {}) as connector:
+        await connector.check()
+
+    asked = [(request.method, request.path) for request in server.requests[:3]]
+    assert asked == [("PUT", "/latest/api/token"), ("GET", ROLES), ("GET", f"{ROLES}node")]
+    assert [signer(request) for request in server.requests[3:]] == ["ASIAPOD", "ASIA1", "ASIA1"]
+
+
+async def test_the_machines_role_comes_last(
+    server: ScriptedServer, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod with an identity of its own never takes that of its node."""
+    instance(server, monkeypatch)
+    web_identity(monkeypatch, tmp_path)
+    async with asking(server.url, credentials={}) as connector:
+        await connector.check()
+    assert not [request for request in server.requests if request.path.startswith("/latest")]
+
+
+@pytest.mark.parametrize("fault", ["version 1", "no role", "nonsense", "nobody", "disabled"])
+async def test_a_machine_without_a_role(fault: str, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the second version of the service, or without a role, a person learns what to set up."""
+    instance(server, monkeypatch)
+    if fault == "version 1":
+        server.route("PUT", "/latest/api/token", lambda _: Reply(404))
+    elif fault == "no role":
+        server.route("GET", ROLES, lambda _: Reply(404))
+    elif fault == "nonsense":
+        server.route(
+            "GET", f"{ROLES}node", lambda _: Reply.json({"Code": "AssumeRoleUnauthorizedAccess", "Message": ""})
+        )
+    elif fault == "nobody":
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1/")
+    else:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    async with asking(server.url, credentials={}) as connector:
+        with pytest.raises(NeedsPerson, match="gives Costhook no AWS identity"):
+            await connector.check()
+    assert len(server.requests) <= {"version 1": 1, "no role": 3, "nonsense": 3}.get(fault, 0)
 
 
 async def test_nobody_is_told_so(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
