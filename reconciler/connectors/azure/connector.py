@@ -9,6 +9,7 @@ line, and are read by `export.Export`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -61,6 +62,14 @@ class Azure(Connector[AzureSettings]):
         self._export: Export | None = None
         if settings.source == "export" and settings.export is not None:
             self._export = Export(settings, Container(settings, settings.export, identity, context), context)
+
+    @classmethod
+    def traits_of(cls, settings: AzureSettings) -> Traits:
+        """Files reach back as far as Azure has delivered them, and are read as often as one likes."""
+        if settings.source == "query":
+            return cls.traits
+        gives = "Every line of FOCUS exports."
+        return replace(cls.traits, origin="file", gives=gives, grain="Line", reach=None, rate_limit=None)
 
     @classmethod
     def credential_keys(cls, settings: AzureSettings) -> tuple[CredentialKey, ...]:

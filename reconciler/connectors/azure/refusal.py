@@ -50,7 +50,9 @@ POLICY: Final = (
     "The agreement hides its costs: allow viewing charges in its policies (account owners and department admins of an "
     "Enterprise Agreement; Azure charges of a Customer Agreement; the partner's, of a partner's customer)."
 )
-DIMENSION: Final = "The agreement does not offer the dimension {}: choose another azure.query.splitBy."
+DIMENSION: Final = (
+    "The agreement does not offer the dimension {}: choose another azure.query.splitBy, or read exports (azure.source)."
+)
 OFFER: Final = "Cost Management does not have the costs of this subscription's offer."
 TENANT: Final = "The scope belongs to another tenant: correct azure.tenantID."
 TOKEN: Final = "Azure does not accept the identity's token."

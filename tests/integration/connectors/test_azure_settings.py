@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.checks import check
-from reconciler.connectors.azure import AzureSettings
+from reconciler.connectors.azure import Azure, AzureSettings
 from reconciler.connectors.azure.bill import Scope
 from tests.integration.connectors.azure_vendor import CLIENT, SCOPE
 
@@ -55,3 +55,14 @@ def test_settings_that_do_not_fit_say_why(block: dict[str, Any], words: str, tmp
     (tmp_path / "a.yaml").write_text(json.dumps({**PROVIDER, "spec": {"type": "azure", "azure": block}}))
     faults = check(tmp_path)
     assert any(words in str(fault) for fault in faults), faults
+
+
+def test_what_the_data_is_like_depends_on_where_it_is_read() -> None:
+    """Exports are files of lines, without bounds of the Query API; a Secret is read where the settings say so."""
+    asked = AzureSettings.model_validate({"source": "query", "scope": SCOPE})
+    exported = AzureSettings.model_validate({"source": "export", "identity": "Secret"})
+    assert Azure.traits_of(asked) is Azure.traits
+    traits = Azure.traits_of(exported)
+    assert (traits.origin, traits.grain, traits.reach, traits.rate_limit) == ("file", "Line", None, None)
+    assert Azure.credential_keys(asked) == ()
+    assert [key.name for key in Azure.credential_keys(exported)] == ["clientSecret", "sasToken"]
