@@ -79,7 +79,7 @@ FIND_MISSING = f"""
     )
 """
 
-COUNT_MISSING = "select count(*) from missing"
+COUNT_MISSING = "select count(*) as rows, coalesce(bool_and(have = 0 and want = 1), true) as are_single from missing"
 
 MISSING_IDS = "select row_id from missing"
 
@@ -101,6 +101,9 @@ FIND_ADDED = f"""
     cross join lateral generate_series(m.have, m.want - 1) as nth(copy)
 """
 
+# Where none of them came twice, what was sent is what is added, and need not be written once more.
+ADD_INCOMING = "do $$ begin drop table added; alter table incoming rename to added; end $$"
+
 _TO_HISTORY = f"""
     insert into charge_history ({_COLUMNS}, believed_to)
     select {_COLUMNS}, cast(:believed as timestamptz) from gone
@@ -114,7 +117,7 @@ _TAKE_OUT = f"""
 _BRING_IN = f"insert into charge ({_COLUMNS}) select {_COLUMNS} from added"
 
 # Without knowing how few they are, the database would read whole months to find them.
-_COUNT_CHANGES = "analyze gone"
+_COUNT_CHANGES = "analyze gone (charge_period_start, row_id)"
 
 EXCHANGE = (_COUNT_CHANGES, _TO_HISTORY, _TAKE_OUT, _BRING_IN)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from os import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -21,7 +22,7 @@ from ledger.columns import Columns
 from ledger.encoding import HASH_BYTES, Place, line, moment, pack, row_id, unpack
 from ledger.errors import InvalidCharge
 from ledger.sums import Sums
-from ledger.weaving import weave
+from ledger.weaving import weave, written
 from ledger.window import Span, Window
 
 LARGE: Final = 1_000
@@ -171,12 +172,10 @@ class Intake:
         self, wanted: Collection[int], ids: Collection[bytes] | None, prefix: bytes
     ) -> AsyncIterator[bytes]:
         """Lines of the rows with these ids, or of all rows, of pieces that the ledger holds something of."""
-        text = prefix.decode()
         for chunk in self._wanted(wanted):
-            rows = [row for row in _rows(chunk) if ids is None or row[1] in ids]
-            lines = [text + line(unpack(row), hashed.hex(), 0, *place[1:]) for place, hashed, row in rows]
+            lines = await asyncio.to_thread(_lines_of, chunk, ids)  # the server is busy with those before, meanwhile
             if lines:
-                yield "".join(lines).encode()
+                yield _prefixed(lines, prefix)
 
     def _place(self, since: datetime, until: datetime) -> Place:
         known = self._places.get((since, until))
@@ -223,6 +222,16 @@ async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[
 def _prefixed(chunk: bytes, prefix: bytes) -> bytes:
     """Every line of the chunk after the prefix."""
     return prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+
+
+def _lines_of(chunk: bytes, ids: Collection[bytes] | None) -> bytes:
+    """The lines of the rows with these ids, or of all rows, that are kept aside in a chunk."""
+    rows = [row for row in _rows(chunk) if ids is None or row[1] in ids]
+    if len(rows) >= LARGE:
+        with suppress(InvalidCharge, ValueError, TypeError, OverflowError):  # and then each row is looked at
+            return written(Columns.of([unpack(row) for _, _, row in rows]), [hashed for _, hashed, _ in rows])
+    lines = [line(unpack(row), hashed.hex(), 0, *place[1:]) for place, hashed, row in rows]
+    return "".join(lines).encode(errors="replace")
 
 
 def _rows(chunk: bytes) -> list[_Packed]:

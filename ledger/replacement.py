@@ -254,16 +254,16 @@ class _Replacement:
         await self._execute(diff.COUNT_STAGED)
         await self._execute(diff.FIND_MISSING, **values)
         await self._bring_missing(changed)
-        for step in (diff.FIND_GONE, diff.FIND_ADDED, *diff.EXCHANGE):
+        for step in (diff.FIND_GONE, *diff.EXCHANGE):
             await self._execute(step, **values)
 
     async def _bring_missing(self, changed: set[int]) -> None:
         """Send the values of the rows that the ledger has not; all rows when naming them would take much memory."""
-        count = (await self._execute(diff.COUNT_MISSING)).scalar_one()
-        ids = None
-        if count <= NAMED_AT_MOST:
-            ids = {row.row_id.bytes for row in await self._execute(diff.MISSING_IDS)}
+        missing = (await self._execute(diff.COUNT_MISSING)).one()
+        is_named = missing.rows <= NAMED_AT_MOST
+        ids = {row.row_id.bytes for row in await self._execute(diff.MISSING_IDS)} if is_named else None
         await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines_of(changed, ids, self._prefix()))
+        await self._execute(diff.ADD_INCOMING if is_named and missing.are_single else diff.FIND_ADDED)
 
     async def _settle_sums(self) -> tuple[int, int, int]:
         values = self._bounds()

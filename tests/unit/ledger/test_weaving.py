@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.charge import AMOUNTS, CHARGE_CATEGORIES, MAX_TEXT, ORIGINS, Charge
 from ledger.columns import Coded, Columns, combined
+from ledger.encoding import line, moment, pack, row_id
 from ledger.errors import InvalidCharge
 from ledger.intake import MEMORY, Intake, Memory
 from ledger.money import amount
@@ -147,6 +148,22 @@ async def test_batches_of_any_size_come_to_the_same(sizes: list[int]) -> None:
     with intake() as own:
         own._add_rows(rows)
         assert found == (own.rows, own.digest(0), sorted(own.sums.rows(own.pieces, [0])))  # type: ignore[union-attr]  # few lines
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_rows_kept_aside_become_lines_whatever_their_number(named: bool) -> None:
+    """Of rows kept aside, by thousands or few, those asked for come to the lines that each comes to by itself."""
+    rows = [_charge(sku_id=str(n)) for n in range(3_000)]
+    asked = {row_id(pack(row)) for row in rows[::2]} if named else None
+    expected = [
+        "mine\t" + line(row, row_id(pack(row)).hex(), 0, moment(row[0]), moment(row[1]))
+        for row in (rows[::2] if named else rows)
+    ]
+    for size in (3_000, 100):
+        with intake(filled=[0]) as own:
+            assert await own.read(_batches(rows, [size] * (3_000 // size)))
+            found = b"".join([part async for part in own.lines_of([0], asked, b"mine\t")])
+            assert found.decode().splitlines(keepends=True) == expected
 
 
 def test_combined_columns_name_what_occurs_together() -> None:
