@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import alerts, cluster, exports, files, ingest, memory, parse, reads, scrape
+from tests.bench import alerts, cloud, cluster, exports, files, ingest, memory, parse, reads, scrape
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
 SMALL_ROWS: Final = 3_000
 LINES_OF: Final = 100
 """Rows of a large bill for each line of a vendor's answer."""
+CLOUDS: Final = 5
+"""A cloud's bill has so many times the rows of a large bill."""
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Figure]:
@@ -35,6 +37,7 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "memory": lambda: memory.figures(url, options.rows, folder),
         "ingest": lambda: ingest.figures(url, options.rows, options.rounds),
         "files": lambda: files.figures(url, options.rows, options.rounds, folder),
+        "cloud": lambda: cloud.figures(url, options.rows * (1 if options.small else CLOUDS), folder),
         "parse": lambda: parse.figures(options.rows // LINES_OF, options.rounds),
         "exports": lambda: exports.figures(url, options.rows, options.rounds),
         "scrape": lambda: scrape.figures(url, options.providers, options.asked),

@@ -46,7 +46,17 @@ class Times:
 
     def clocked(self, name: str) -> Clocked:
         """A block whose seconds are noted under the name."""
-        return Clocked(self._server_cpu, lambda seconds, cpu: self._note(name, seconds, cpu))
+        return Clocked(self._server_cpu, lambda seconds, cpu: self.note(name, seconds, cpu))
+
+    def note(self, name: str, seconds: float, cpu: tuple[float, float]) -> None:
+        """What something took by another's clock; `cpu` are processor seconds of client and server."""
+        self.seconds.setdefault(name, []).append(seconds)
+        self.cpu.setdefault(name, []).append(cpu)
+
+    def join(self, name: str) -> None:
+        """Count all that was noted under the name so far as one run, which was clocked part by part."""
+        clients, servers = zip(*self.cpu[name], strict=True)
+        self.seconds[name], self.cpu[name] = [sum(self.seconds[name])], [(sum(clients), sum(servers))]
 
     def median(self, name: str) -> float:
         return statistics.median(self.seconds[name])
@@ -64,10 +74,6 @@ class Times:
             }
             for name in names
         }
-
-    def _note(self, name: str, seconds: float, cpu: tuple[float, float]) -> None:
-        self.seconds.setdefault(name, []).append(seconds)
-        self.cpu.setdefault(name, []).append(cpu)
 
 
 class Clocked:

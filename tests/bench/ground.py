@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -146,16 +146,17 @@ async def ground(server_url: str) -> AsyncIterator[Ground]:
 
 async def synced(db: WriterDB, window: Window, source: Source, provider: str = PROVIDER) -> Ending:
     """One sync of one window, as the reconciler does it: lease, run, replacement, completeness, memory."""
+    return await worked(db, lambda sync: sync.read([window], lambda _: source, SETTLING), provider)
+
+
+async def worked(db: WriterDB, work: Callable[[Sync], Awaitable[Ending]], provider: str = PROVIDER) -> Ending:
+    """A provider's turn, and `work` in it under its lease. Raises what the work ended with."""
     await accounts.register(db, Account(NAMESPACE, provider, "Provider", "focus"), READ_AT)
     known = await standing(db, NAMESPACE, provider, READ_AT.date())
     assert known is not None
     wish = Wish(NAMESPACE, provider, "bench", timedelta(minutes=1), "Schedule", known.ended_at)
     turn = await turns.begin(db, wish, READ_AT)
     assert isinstance(turn, Turn)
-
-    async def work(sync: Sync) -> Ending:
-        return await sync.read([window], lambda _: source, SETTLING)
-
     ending = await under_lease(db, turn, lambda: READ_AT, work, lambda *_: READ_AT)
     if ending.error is not None:
         raise ending.error

@@ -8,7 +8,7 @@ import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.bench.bill import Bill, made, one_in_a_hundred
 from tests.bench.figure import Figure
@@ -30,11 +30,16 @@ async def figures(server_url: str, rows: int, folder: Path) -> AsyncIterator[Fig
 
 
 async def _peak(what: str, held: Ground, rows: int, folder: Path) -> float:
-    command = [sys.executable, "-m", "tests.bench.memory", what, held.url, str(rows), str(folder)]
+    return float(await told("tests.bench.memory", what, held.url, str(rows), str(folder))) / KILO
+
+
+async def told(module: str, *arguments: str) -> Any:
+    """What a fresh process of a module says, which is JSON."""
+    command = [sys.executable, "-m", module, *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
-    assert process.returncode == 0, f"{what} failed"
-    return float(json.loads(out)) / KILO
+    assert process.returncode == 0, f"{module} failed"
+    return json.loads(out)
 
 
 def peak_kib(process: int | str = "self") -> int:

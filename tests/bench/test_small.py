@@ -21,6 +21,7 @@ FIGURES = {
     *("export_csv", "export_jsonl", "export_first_byte_ms", "export_memory_growth", "metrics_p95_ms"),
     *(f"{question}_{figure}" for question in QUESTIONS for figure in ("p95_ms", "tenfold")),
     *("alerts_judged_seconds", "alerts_judged"),
+    *("aws_export", "aws_export_peak_mib", "aws_export_unchanged_seconds"),
 }
 HOLDS = {"unchanged_rows_written", "unchanged_dead_tuples", "unchanged_wal_beyond_bookkeeping", "restated_rows_written"}
 """Figures that count what is written; these do not depend on the machine."""

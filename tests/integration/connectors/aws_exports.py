@@ -24,6 +24,7 @@ from reconciler.connectors.base import Context, Credentials
 from reconciler.connectors.http import EgressPolicy, VendorClient
 from tests.integration.connectors.aws_vendor import KEY_ID, SECRET
 from tests.integration.connectors.focus_files import NOW, Desk, Row, to_csv
+from tests.loopback import PLAIN
 
 ROOT: Final = "billing/daily/focus"
 OWN: Final = ("x_Discounts", "x_Operation", "x_ServiceCode")
@@ -31,6 +32,8 @@ OWN: Final = ("x_Discounts", "x_Operation", "x_ServiceCode")
 NAMES: Final = [*(name for name, column in COLUMNS.items() if column.since <= "1.2"), *OWN]
 MAPS: Final = ("Tags", "x_Discounts", "SkuPriceDetails")
 MOMENT: Final = pa.timestamp("ms")
+TIMEOUT: Final = 60.0
+"""Seconds that moto may take for a file of many megabytes."""
 
 
 def row(day: str, cost: str, service: str = "Amazon Elastic Compute Cloud", **columns: Any) -> Row:
@@ -56,13 +59,14 @@ def row(day: str, cost: str, service: str = "Amazon Elastic Compute Cloud", **co
 
 def to_parquet(rows: Sequence[Row]) -> bytes:
     """As AWS writes it: costs as doubles, times as milliseconds without a zone, tags as a map, snappy."""
-    table = pa.table({name: _array(name, [each.get(name) for each in rows]) for name in NAMES})
+    table = pa.table({name: array(name, [each.get(name) for each in rows]) for name in NAMES})
     file = io.BytesIO()
     pa.parquet.write_table(table, file, compression="snappy")
     return file.getvalue()
 
 
-def _array(name: str, values: Sequence[Any]) -> pa.Array:
+def array(name: str, values: Sequence[Any]) -> pa.Array:
+    """The values of a column as AWS types it."""
     kind = COLUMNS[name].kind if name in COLUMNS else "text"
     if name in MAPS:
         pairs = [None if value is None else list(value.items()) for value in values]
@@ -94,7 +98,10 @@ class Account:
     def _send(self, method: str, key: str, content: bytes = b"") -> None:
         url = f"{self.url}/{self.bucket}/{quote(key)}"
         headers = signed(Keys(KEY_ID, SECRET), ("s3", "us-east-1"), method, url, {}, content)
-        httpx.request(method, url, content=content, headers=headers, trust_env=False).raise_for_status()
+        answer = httpx.request(
+            method, url, content=content, headers=headers, trust_env=False, timeout=TIMEOUT, verify=PLAIN
+        )
+        answer.raise_for_status()
 
     def overwrite(self, month: str, *chunks: Sequence[Row], packed: bool = False) -> list[str]:
         """Deliver a month as OVERWRITE_REPORT does; returns the keys of its data files."""
