@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from reconciler.connectors.focus.reader import (
@@ -23,6 +24,10 @@ from reconciler.connectors.focus.reader import (
     texts,
 )
 
+BETWEEN: Final = "\x1f"
+NO_VALUE: Final = "\x1e"
+"""Characters that no tag has; where one does, rows are looked at one by one."""
+
 
 class ParquetReader(Reader):
     """Parquet. Decimals keep their digits; of a double, the shortest text that names it is what is left to read."""
@@ -34,7 +39,7 @@ class ParquetReader(Reader):
             yield Block.header(names)
             row = 0
             for batch in parquet.iter_batches(BLOCK_ROWS, columns=wanted):
-                columns = [_readable(column) for column in batch.columns]
+                columns = [readable(column) for column in batch.columns]
                 yield Block(pa.RecordBatch.from_arrays(columns, batch.schema.names), range(row, row + batch.num_rows))
                 row += batch.num_rows
 
@@ -53,16 +58,31 @@ class ParquetReader(Reader):
                 yield file
 
 
-def _readable(column: pa.Array) -> pa.Array:
+def readable(column: pa.Array) -> pa.Array:
     """`column` as text, or as timestamps in microseconds; nested values become JSON text."""
     kind = column.type
     if pa.types.is_timestamp(kind):
         return column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns")  # nanoseconds are cut off
     if pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
+    if pa.types.is_map(kind) and kind.key_type == kind.item_type == pa.string():
+        return _documents(column)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return text_array(texts(_values(column)))
     return column.cast(pa.string())
+
+
+def _documents(column: pa.MapArray) -> pa.StringArray:
+    """Maps of texts as JSON text. A month's tags are much the same in every row, and each of them is written once."""
+    keys, items = column.keys, column.items.fill_null(NO_VALUE)
+    if any(pc.any(pc.match_substring_regex(part, f"[{BETWEEN}{NO_VALUE}]")).as_py() for part in (keys, column.items)):
+        return text_array(texts(_values(column)))
+    pairs = pa.ListArray.from_arrays(column.offsets, pc.binary_join_element_wise(keys, items, BETWEEN))
+    said = pc.if_else(column.is_valid(), pc.binary_join(pairs, BETWEEN), None).dictionary_encode()
+    rows = pa.table({"said": said.indices, "row": pa.array(range(len(column)), pa.int64())})
+    first = rows.group_by("said", use_threads=False).aggregate([("row", "min")]).sort_by("said")
+    written = text_array(texts(_values(column.take(first.column("row_min").combine_chunks()))))
+    return written.take(said.indices)
 
 
 def _values(column: pa.Array) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from ledger.charge import Charge
 from ledger.window import Span
 from reconciler.connectors.focus import FocusSettings
 from reconciler.connectors.focus.formats import reader
+from reconciler.connectors.focus.parquet import readable
 from reconciler.connectors.focus.reader import BLOCK_ROWS
 from reconciler.connectors.focus.rows import batches
 from reconciler.errors import BadData
@@ -263,3 +265,19 @@ def test_many_rows_come_in_batches(desk: Desk, name: str) -> None:
     found = list(batches(reader(path, name), UTC, MARCH))
     assert max(map(len, found)) <= BLOCK_ROWS
     assert [charge.billed_cost for batch in found for charge in batch] == list(range(20000))
+
+
+tags_of_rows = st.none() | st.lists(
+    st.tuples(st.sampled_from(["team", "env", "k\x1f", ""]), st.none() | st.sampled_from(["a", "b", "", "\x1e", "ü"])),
+    max_size=3,
+    unique_by=lambda pair: pair[0],
+)
+
+
+@given(st.lists(tags_of_rows, min_size=1, max_size=20), st.integers(0, 5))
+def test_maps_are_the_tags_that_json_would_be(rows: list[list[tuple[str, str | None]] | None], skipped: int) -> None:
+    """Tags come out of Arrow's maps as out of the JSON text of each, wherever in an array the rows lie."""
+    maps = pa.array(rows, pa.map_(pa.string(), pa.string())).slice(skipped)
+    expected = [None if pairs is None else json.dumps(dict(pairs)) for pairs in rows[skipped:]]
+    found = [None if text is None else json.loads(text) for text in readable(maps).to_pylist()]
+    assert found == [None if text is None else json.loads(text) for text in expected]
