@@ -26,6 +26,9 @@ help: ## list the targets
 .PHONY: install
 install: $(STAMP)/dev ## install everything, locked, into .venv
 
+.PHONY: emulators
+emulators: $(STAMP)/emulators ## install the emulator of BigQuery, which some tests start, into .venv/bigquery
+
 .PHONY: up
 up: $(STAMP)/run ## sync examples/quickstart and show it; ARGS are passed on (ARGS=--once)
 	@$(BIN)/costhook up examples/quickstart $(ARGS)
@@ -80,8 +83,9 @@ docs: $(STAMP)/dev ## check the documentation: links, code, guides, reasons
 
 .PHONY: lock
 lock: $(STAMP)/uv ## renew the requirements files from pyproject.toml; ARGS=--upgrade raises every version
-	@$(COMPILE) --group install --output-file requirements.txt $(ARGS)
-	@$(COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+	@$(COMPILE) $(PROJECT) --group install --output-file requirements.txt $(ARGS)
+	@$(COMPILE) $(PROJECT) --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+	@$(COMPILE) --group emulators --output-file requirements-emulators.txt $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was installed, built and cached here; .costhook, the data, stays
@@ -92,8 +96,9 @@ clean: ## remove what was installed, built and cached here; .costhook, the data,
 # --- what the targets stand on -----------------------------------------------------------------------------
 
 # Releases younger than a week are left alone: what is wrong with them is mostly found by then.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' --exclude-newer '7 days'
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--annotation-style line --custom-compile-command 'make lock' --exclude-newer '7 days'
+PROJECT = pyproject.toml --all-extras
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 $(STAMP)/dev: requirements-dev.txt $(STAMP)/run
@@ -105,6 +110,16 @@ $(STAMP)/run: requirements.txt pyproject.toml $(STAMP)/uv
 	@echo "Installing what Costhook needs"
 	@$(INSTALL) --require-hashes --requirement requirements.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The emulator's database looks for its extension below the home folder, of which this one is a stand-in.
+$(STAMP)/emulators: requirements-emulators.txt $(STAMP)/uv
+	@echo "Installing the emulator of BigQuery"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/bigquery
+	@$(BIN)/uv pip install --quiet --python .venv/bigquery/bin/python --require-hashes --requirement $<
+	@mkdir -p .venv/bigquery/home
+	@HOME=$(CURDIR)/.venv/bigquery/home .venv/bigquery/bin/python -c \
+	  "from duckdb_extensions import import_extension; import_extension('spatial')"
 	@touch $@
 
 # The venv, begun afresh if it was never finished, and uv in it: by pip, which knows the machine's settings, in the

@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["name"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
 DOMAIN = CONTRACTS["What a charge, a window and an amount are needs the standard library alone."]["source_modules"]
 PRODUCT = ("api", "ledger", "migrations", "reconciler")
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-emulators.txt")
 PIN = re.compile(r"(\S+==[^ \\]+(?: ; [^\\]+)?) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
 
 
