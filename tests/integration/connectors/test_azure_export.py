@@ -76,7 +76,7 @@ async def test_lines_arrive_as_azure_wrote_them(account: Account, desk: ExportDe
 
 
 async def test_what_came_in_as_focus_has_the_same_sums(account: Account, desk: ExportDesk) -> None:
-    """Of many lines, negative ones and refunds among them, every column of money keeps its sum."""
+    """Of many lines, negative ones and one of no service among them, every column of money keeps its sum."""
     money = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
     rows = [
         row(
@@ -87,6 +87,7 @@ async def test_what_came_in_as_focus_has_the_same_sums(account: Account, desk: E
         )
         for number in range(40)
     ]
+    rows[7] = {**rows[7], "ServiceName": None}
     account.create_new(MARCH, rows[:20], rows[20:])
     assert await desk.sync() == []
 
@@ -94,6 +95,7 @@ async def test_what_came_in_as_focus_has_the_same_sums(account: Account, desk: E
     came = [sum((each[name] or Decimal(0) for each in rows), Decimal(0)) for name in money]
     went = [sum((getattr(charge, name) or Decimal(0) for charge in desk.stored), Decimal(0)) for name in names]
     assert (len(desk.stored), went) == (len(rows), came)
+    assert Counter(charge.service_name for charge in desk.stored) == {"Virtual Machines": 39, "Microsoft": 1}
 
 
 async def test_months_are_read_once(account: Account, desk: ExportDesk) -> None:
