@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.connectors.scripted import ScriptedServer
+from reconciler.kinds.provider import ProviderStatus
 from reconciler.sources.base import Key
 from tests.integration.connectors.aws_vendor import KEY_ID, SECRET, Item, Vendor
 from tests.integration.connectors.focus_files import row, to_csv
@@ -28,7 +30,8 @@ def put(plant: Plant, name: str, folder: Path | None = None, **spec: Any) -> Key
 
 
 def doubled(plant: Plant, key: Key) -> Mapping[str, Any] | None:
-    """The condition, and that all is well otherwise."""
+    """The condition, and that all is well otherwise; the status is what the CRD takes."""
+    ProviderStatus.model_validate_json(json.dumps(plant.status(key)))
     assert plant.ready(key) == ("True", "Succeeded")
     found = [each for each in plant.status(key)["conditions"] if each["type"] != "Ready"]
     assert [each["type"] for each in found] in ([], ["DoubleCounted"])
@@ -44,9 +47,10 @@ async def test_cost_explorer_beside_a_file_of_aws(plant: Plant, tmp_path: Path) 
     async with ScriptedServer() as server:
         Vendor([Item(DAY, Decimal(5), account=account)]).open(server)
         block = {"source": "costExplorer", "identity": "Secret", "baseURL": server.url}
-        explorer = put(plant, "explorer", type="aws", aws=block)
+        explorer = put(plant, "explorer", type="aws", aws=block, interval="12h")
         await plant.settle(explorer)
         assert doubled(plant, explorer) is None
+        assert plant.status(explorer)["syncCost"]["perMonth"] == {"amount": "1.2", "currency": "USD"}
 
         file = put(plant, "file", tmp_path, type="focus", focus={"files": ["*.csv"]})
         await plant.settle(file)
