@@ -1,6 +1,6 @@
 """Whose token BigQuery is shown: a service account's by its key, or what the platform gives; and the account taken on.
 
-Tokens are taken in exchange for what google-auth signs or finds (docs/adr/0011-signed-by-botocore.md has the reasons).
+Tokens are taken in exchange for what google-auth signs or finds (docs/adr/0014-what-google-adds.md).
 The platform is told by the environment alone, never by a manifest: a credential configuration names files to read and
 addresses to send them to.
 """
