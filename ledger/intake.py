@@ -30,6 +30,9 @@ LARGE: Final = 1_000
 GATHERED: Final = 8_000
 """Rows that are taken in at a time where batches are large: each time, every line of the rollup costs something."""
 
+SENT: Final = 1024 * 1024
+"""Bytes of lines that are sent at a time."""
+
 _MODULUS: Final = 1 << (8 * HASH_BYTES)
 _PERIODS_KEPT: Final = 20_000
 _from_bytes = int.from_bytes
@@ -101,7 +104,8 @@ class Intake:
             kept = self._chunks[sent:]
             sent += len(kept)
             for _, offset, size in kept:
-                yield _prefixed(self._at(offset, size), prefix)
+                for part in self._prefixed(offset, size, prefix):
+                    yield part
             ended = await self.read(batches, at_most=0) and sent == len(self._chunks)
 
     def add(self, batch: Sequence[Charge]) -> None:
@@ -160,8 +164,10 @@ class Intake:
 
     async def lines(self, wanted: Collection[int], prefix: bytes) -> AsyncIterator[bytes]:
         """The lines of pieces that the ledger held nothing of, each after `prefix`."""
-        for chunk in self._wanted(wanted):
-            yield _prefixed(chunk, prefix)
+        for index, offset, size in self._chunks:
+            if index in wanted:
+                for part in self._prefixed(offset, size, prefix):
+                    yield part
 
     async def keys(self, wanted: Collection[int]) -> AsyncIterator[bytes]:
         """Start and row id of every row of pieces that the ledger holds something of, as lines for COPY."""
@@ -175,7 +181,7 @@ class Intake:
         for chunk in self._wanted(wanted):
             lines = await asyncio.to_thread(_lines_of, chunk, ids)  # the server is busy with those before, meanwhile
             if lines:
-                yield _prefixed(lines, prefix)
+                yield prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
     def _place(self, since: datetime, until: datetime) -> Place:
         known = self._places.get((since, until))
@@ -186,7 +192,7 @@ class Intake:
         place = self._places[since, until] = Place(index, moment(since), moment(until))
         return place
 
-    def _keep(self, index: int, rows: int, chunk: bytes) -> None:
+    def _keep(self, index: int, rows: int, chunk: bytes | memoryview) -> None:
         self.rows[index] += rows
         self._chunks.append((index, self._file.seek(0, SEEK_END), len(chunk)))
         self._file.write(chunk)
@@ -195,6 +201,15 @@ class Intake:
         for index, offset, size in self._chunks:
             if index in wanted:
                 yield self._at(offset, size)
+
+    def _prefixed(self, offset: int, size: int, prefix: bytes) -> Iterator[bytes]:
+        """Every line of a chunk after the prefix, in parts of about a megabyte."""
+        end, begun = offset + size, b"\n" + prefix
+        for first in range(offset, end, SENT):
+            part = self._at(first, min(SENT, end - first))
+            start = prefix if first == offset else b""
+            is_last = first + SENT >= end
+            yield start + (part[:-1].replace(b"\n", begun) + b"\n" if is_last else part.replace(b"\n", begun))
 
     def _at(self, offset: int, size: int) -> bytes:
         self._file.seek(offset)
@@ -217,11 +232,6 @@ async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[
                 held = []
     if held:
         yield held
-
-
-def _prefixed(chunk: bytes, prefix: bytes) -> bytes:
-    """Every line of the chunk after the prefix."""
-    return prefix + chunk[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
 
 def _lines_of(chunk: bytes, ids: Collection[bytes] | None) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _HEAD: Final = b"\xdc" + len(Charge._fields).to_bytes(2, "big")
 """How MessagePack begins an array of as many values as a charge has."""
+_AT_A_TIME: Final = 1_000
+"""Rows whose bytes are objects at a time."""
 _from_bytes: Final = int.from_bytes
 _HEADS: Final = [b"\xc0", *(bytes([0xA0 + size]) for size in range(1, 32)), *(bytes([0xD9, n]) for n in range(32, 256))]
 """How it begins a text of so many bytes; none at all stands for nothing."""
@@ -37,7 +40,7 @@ class Woven(NamedTuple):
     """
 
     digests: Mapping[int, int]
-    lines: Mapping[int, tuple[int, bytes]]
+    lines: Mapping[int, tuple[int, memoryview]]
     kept: Mapping[int, list[tuple[Place, bytes, bytes]]]
     subtotals: list[Subtotal]
 
@@ -51,19 +54,18 @@ def weave(columns: Columns, place: Callable[[datetime, datetime], Place], filled
         check_words(*words)
     periods = combined([columns.coded("charge_period_start"), columns.coded("charge_period_end")])
     places = periods.mapped(lambda period: place(*period))
-    rows = packed(columns)
-    hashes = list(map(row_id, rows))
     pieces = places.mapped(itemgetter(0)).distinct()
     fresh = set(pieces.values).difference(filled)
+    hashes, kept = _hashed(packed(columns), places, fresh if len(fresh) < len(pieces.values) else None)
     return Woven(
         digests=_digests(hashes, pieces),
         lines=_by_piece(lines(columns, hashes), pieces, fresh) if fresh else {},
-        kept=_kept(places, hashes, rows, fresh) if len(fresh) < len(pieces.values) else {},
+        kept=kept,
         subtotals=subtotals(columns, pieces) if fresh else [],
     )
 
 
-def packed(columns: Columns) -> list[bytes]:
+def packed(columns: Columns) -> pa.BinaryArray:
     """Every row as `ledger.encoding.pack` packs it."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -77,8 +79,7 @@ def packed(columns: Columns) -> list[bytes]:
         else:
             thread.coded(Coded(_HEADS, pc.binary_length(amounts.written).fill_null(0)), bytes)
             thread.each(amounts.written.fill_null("").cast(pa.binary()))
-    rows: list[bytes] = thread.rows(len(columns)).to_pylist()
-    return rows
+    return thread.rows(len(columns))
 
 
 def lines(columns: Columns, hashes: Sequence[bytes]) -> pa.StringArray:
@@ -106,7 +107,7 @@ def lines(columns: Columns, hashes: Sequence[bytes]) -> pa.StringArray:
 
 def written(columns: Columns, hashes: Sequence[bytes]) -> bytes:
     """All `lines`, one after another."""
-    return _bytes(lines(columns, hashes))
+    return bytes(_bytes(lines(columns, hashes)))
 
 
 def _copies(hashes: Sequence[bytes]) -> Coded:
@@ -133,7 +134,7 @@ def _digests(hashes: Sequence[bytes], pieces: Coded) -> Mapping[int, int]:
     return sums
 
 
-def _by_piece(rows: pa.StringArray, pieces: Coded, wanted: Collection[int]) -> Mapping[int, tuple[int, bytes]]:
+def _by_piece(rows: pa.StringArray, pieces: Coded, wanted: Collection[int]) -> Mapping[int, tuple[int, memoryview]]:
     """The lines of the wanted pieces, and how many they are."""
     if pieces.codes is None:
         return {pieces.values[0]: (len(rows), _bytes(rows))}
@@ -145,21 +146,29 @@ def _by_piece(rows: pa.StringArray, pieces: Coded, wanted: Collection[int]) -> M
     return {piece: (len(part), _bytes(part)) for piece, part in parts.items()}
 
 
-def _bytes(texts: pa.StringArray) -> bytes:
+def _bytes(texts: pa.StringArray) -> memoryview:
     """All texts, one after another, as they lie in the array."""
     _, ends, data = texts.buffers()
     first, last = (memoryview(ends).cast("i")[place] for place in (texts.offset, texts.offset + len(texts)))
-    return data.slice(first, last - first).to_pybytes() if last > first else b""
+    return memoryview(data)[first:last] if last > first else memoryview(b"")
 
 
-def _kept(
-    places: Coded, hashes: Sequence[bytes], rows: Sequence[bytes], but: Collection[int]
-) -> Mapping[int, list[tuple[Place, bytes, bytes]]]:
+def _hashed(
+    rows: pa.BinaryArray, places: Coded, but: Collection[int] | None
+) -> tuple[list[bytes], Mapping[int, list[tuple[Place, bytes, bytes]]]]:
+    """The hash of every row; and of pieces that are not in `but`, if any, the rows themselves, to be kept aside."""
+    hashes: list[bytes] = []
     kept: dict[int, list[tuple[Place, bytes, bytes]]] = {}
-    for row in zip(places.rows(len(rows)), hashes, rows, strict=True):
-        if row[0].piece not in but:
-            kept.setdefault(row[0].piece, []).append(row)
-    return kept
+    where = places.rows(len(rows))
+    for first in range(0, len(rows), _AT_A_TIME):
+        some = rows.slice(first, _AT_A_TIME).to_pylist()
+        found = list(map(row_id, some))
+        hashes += found
+        if but is not None:
+            for place, hashed, row in zip(islice(where, len(some)), found, some, strict=True):
+                if place.piece not in but:
+                    kept.setdefault(place.piece, []).append((place, hashed, row))
+    return hashes, kept
 
 
 class _Thread:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GZIP_MAGIC = b"\x1f\x8b"
-BLOCK_ROWS = 16384
+BLOCK_ROWS = 8192
 BLOCK_BYTES = 1024**2
 """Rows, or bytes of text, read at a time. A line of text may have no more."""
 
