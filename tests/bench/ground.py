@@ -64,8 +64,13 @@ class Ground:
 
     def server_cpu(self) -> float:
         """Seconds of processor time that the server has taken so far, all of its processes together."""
-        own = self.server.cpu_times()
-        living = [child.cpu_times() for child in self.server.children()]
+        while True:
+            own = self.server.cpu_times()
+            try:
+                living = [child.cpu_times() for child in self.server.children()]
+                break
+            except psutil.NoSuchProcess:  # its time is the server's from now on
+                continue
         return float(own.children_user + own.children_system + sum(each.user + each.system for each in living))
 
     @asynccontextmanager
