@@ -81,15 +81,17 @@ _NOTE: Final = text(f"""
         delete from billed_account b using mine
         where b.namespace = :namespace and b.provider = :name and not exists (
             select from found f where (f.vendor, f.level, f.account, f.month) = (b.vendor, b.level, b.account, b.month)
-        )
+        ) returning 1
     ), put as (
         insert into billed_account as b (namespace, provider, month, vendor, level, account, alone, days)
         select cast(:namespace as text), cast(:name as text), month, vendor, level, account, alone, days from found
         on conflict (namespace, provider, month, vendor, level, account) do update
             set alone = excluded.alone, days = excluded.days
             where (b.alone, b.days) <> (excluded.alone, excluded.days)
+        returning 1
     )
     update provider set accounts_at = mine.believed_at from mine where namespace = :namespace and name = :name
+    returning exists (select from gone) or exists (select from put)
 """)
 
 SAME: Final = """
@@ -112,7 +114,8 @@ def since(today: date) -> date:
     return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-async def note(db: WriterDB, namespace: str, name: str, today: date) -> None:
-    """Bring up to date what is known of a Provider's accounts, if its charges have changed."""
+async def note(db: WriterDB, namespace: str, name: str, today: date) -> bool:
+    """Bring up to date what is known of a Provider's accounts, if its charges have changed; whether anything did."""
     async with db.statement() as connection:
-        await connection.execute(_NOTE, {"namespace": namespace, "name": name, "since": since(today)})
+        noted = await connection.execute(_NOTE, {"namespace": namespace, "name": name, "since": since(today)})
+        return bool(noted.scalar())

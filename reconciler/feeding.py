@@ -62,7 +62,8 @@ async def _standing(deps: Deps, account: Account) -> Standing | None:
     found = await standing(deps.db, account.namespace, account.name, today)
     if found is None or not found.is_unsorted:
         return found
-    await billed_accounts.note(deps.db, account.namespace, account.name, today)
+    if not await billed_accounts.note(deps.db, account.namespace, account.name, today):
+        return found
     return await standing(deps.db, account.namespace, account.name, today)
 
 

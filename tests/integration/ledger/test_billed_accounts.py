@@ -173,11 +173,11 @@ async def test_nothing_is_written_where_nothing_changed(writer: WriterDB, namesp
     before = await one.rows(versions)
     assert len(before) == 1
 
-    await billed_accounts.note(writer, namespace, "one", TODAY)
+    assert not await billed_accounts.note(writer, namespace, "one", TODAY)
     await one.sync(days(-30, 8), [Of(AWS, ONE).charge(0), Of(AWS, ONE).charge(1)])
-    await billed_accounts.note(writer, namespace, "one", TODAY)
+    assert not await billed_accounts.note(writer, namespace, "one", TODAY)
     assert await one.rows(versions) == before
 
     await one.sync(days(-30, 8), [Of(AWS, ONE).charge(0)])
-    await billed_accounts.note(writer, namespace, "one", date(2026, 12, 1))
+    assert await billed_accounts.note(writer, namespace, "one", date(2026, 12, 1))
     assert await one.rows(versions) == []
