@@ -13,6 +13,8 @@ from ledger.reads.filters import Parameters
 
 AHEAD: Final = 2
 """Chunks that Postgres may be ahead of the reader."""
+CHUNK: Final = 128 * 1024
+"""Bytes of a chunk, or a few more. Postgres sends eight kilobytes at a time, which take as long to pass on."""
 
 
 async def copy_out(
@@ -40,23 +42,34 @@ async def copy_out(
 
 
 class _Handover:
-    """Passes chunks on, and lets the one side wait for the other."""
+    """Joins what comes to chunks, passes them on, and lets the one side wait for the other."""
 
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(AHEAD)
+        self._parts: list[bytes] = []
+        self._size = 0
 
-    async def put(self, chunk: bytes) -> None:
-        await self._room.acquire()
-        self._chunks.put_nowait(chunk)
+    async def put(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size >= CHUNK:
+            await self._room.acquire()
+            self._hand_over()
 
     def end(self, _task: object) -> None:
+        if self._parts:
+            self._hand_over()
         self._chunks.put_nowait(None)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
             self._room.release()
             yield chunk
+
+    def _hand_over(self) -> None:
+        self._chunks.put_nowait(b"".join(self._parts))
+        self._parts, self._size = [], 0
 
 
 def _numbered(connection: AsyncConnection, statement: str, parameters: Parameters) -> tuple[str, list[Any]]:

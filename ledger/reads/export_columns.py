@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.focus import COLUMNS, OWN, columns
 from ledger.reads.filters import ChargeFilter, Parameters, where
-from ledger.reads.focus_columns import expression, moment
+from ledger.reads.focus_columns import Term, moment, terms
 from ledger.reads.periods import Period
-from ledger.window import midnight
+from ledger.window import Span, midnight
 
 Kind = Literal["text", "decimal", "time", "json", "count"]
 
@@ -40,61 +40,73 @@ _FOCUS: Final = frozenset(column.name for column in columns(FOCUS_VERSION))
 
 
 class ExportColumn(NamedTuple):
-    """A column of a file and the SQL of its values, over rows `c`."""
+    """A column of a file and where its values come from, over rows `c`: the first term that is not null."""
 
     name: str
     kind: Kind
-    sql: str
-    document: str | None = None
+    terms: tuple[Term, ...]
+    document: tuple[Term, ...] = ()
     """The same as JSONB, where it is a JSON document."""
 
+    @property
+    def sql(self) -> str:
+        """The column's value."""
+        return first_of([term.sql for term in self.terms])
 
-_ACCOUNT: Final = (ExportColumn("x_namespace", "text", "c.namespace"), ExportColumn("x_provider", "text", "c.provider"))
+    @property
+    def tame(self) -> bool:
+        """Whether the value is tame text, wherever it comes from."""
+        return all(term.tame for term in self.terms)
+
+
+def first_of(values: Sequence[str]) -> str:
+    """SQL of the first value that is not null."""
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
 
 
 def cost_columns() -> list[ExportColumn]:
     """Columns of the daily sums, over rows of the rollup."""
+    consumed = "case when c.consumed_unit is not null then c.consumed_quantity end"
     return [
-        ExportColumn("BilledCost", "decimal", "c.billed_cost"),
-        ExportColumn("BillingCurrency", "text", "c.billing_currency"),
-        ExportColumn("ChargeCategory", "text", "c.charge_category"),
-        ExportColumn("ChargePeriodEnd", "time", moment("cast(c.day + 1 as timestamp)")),
-        ExportColumn("ChargePeriodStart", "time", moment("cast(c.day as timestamp)")),
-        ExportColumn(
-            "ConsumedQuantity", "decimal", "case when c.consumed_unit is not null then c.consumed_quantity end"
-        ),
-        ExportColumn("ConsumedUnit", "text", "c.consumed_unit"),
-        ExportColumn("ContractedCost", "decimal", "c.contracted_cost"),
-        ExportColumn("EffectiveCost", "decimal", "c.effective_cost"),
-        ExportColumn("ListCost", "decimal", "c.list_cost"),
-        ExportColumn("ProviderName", "text", "c.provider"),
-        ExportColumn("RegionId", "text", "c.region_id"),
-        ExportColumn("ServiceCategory", "text", expression(COLUMNS["ServiceCategory"])),
-        ExportColumn("ServiceName", "text", "c.service_name"),
-        ExportColumn("SubAccountId", "text", "c.sub_account_id"),
+        _sum("BilledCost", "c.billed_cost"),
+        _text("BillingCurrency", "c.billing_currency"),
+        _text("ChargeCategory", "c.charge_category"),
+        ExportColumn("ChargePeriodEnd", "time", (Term(moment("cast(c.day + 1 as timestamp)"), tame=True),)),
+        ExportColumn("ChargePeriodStart", "time", (Term(moment("cast(c.day as timestamp)"), tame=True),)),
+        _sum("ConsumedQuantity", consumed),
+        _text("ConsumedUnit", "c.consumed_unit"),
+        _sum("ContractedCost", "c.contracted_cost"),
+        _sum("EffectiveCost", "c.effective_cost"),
+        _sum("ListCost", "c.list_cost"),
+        _text("ProviderName", "c.provider"),
+        _text("RegionId", "c.region_id"),
+        ExportColumn("ServiceCategory", "text", terms(COLUMNS["ServiceCategory"])),
+        _text("ServiceName", "c.service_name"),
+        _text("SubAccountId", "c.sub_account_id"),
         *_own(),
         *_ACCOUNT,
-        ExportColumn("x_charges", "count", "c.charges"),
-        ExportColumn("x_unpriced", "count", "c.unpriced"),
+        ExportColumn("x_charges", "count", (Term("c.charges"),)),
+        ExportColumn("x_unpriced", "count", (Term("c.unpriced"),)),
     ]
 
 
-def charge_columns(foreign: Sequence[str]) -> list[ExportColumn]:
-    """Columns of single charges; `foreign` are the keys of `extra` that become columns."""
+def charge_columns(foreign: Sequence[str], period: Period) -> list[ExportColumn]:
+    """Columns of single charges of the period; `foreign` are the keys of `extra` that become columns."""
+    months = list(Span.of_days(period.first, period.after_last).months())
     named = {_foreign_name(key): key for key in foreign}
-    vendors = [ExportColumn(name, "text", f"c.extra ->> '{key}'") for name, key in sorted(named.items())]
-    placed = ", ".join(f"'{key}'" for key in (*named.values(), *sorted(_FOCUS)))
-    rest = f"nullif(c.extra - array[{placed}], '{{}}'::jsonb)"
-    documents = {"Tags": "coalesce(c.tags, c.extra -> 'Tags')"}
+    vendors = [
+        ExportColumn(name, "text", (Term(f"(c.extra ->> '{key}')", stated=True),))
+        for name, key in sorted(named.items())
+    ]
     return [
         *(
-            ExportColumn(column.name, column.kind, expression(column), documents.get(column.name))
+            ExportColumn(column.name, column.kind, terms(column, months), _DOCUMENTS.get(column.name, ()))
             for column in columns(FOCUS_VERSION)
         ),
         *_own(),
         *_ACCOUNT,
         *vendors,
-        ExportColumn(REST, "json", f"{rest}::text", rest),
+        _rest([*named.values(), *sorted(_FOCUS)]),
     ]
 
 
@@ -129,8 +141,28 @@ def _placeable(keys: Iterable[str]) -> list[str]:
 
 
 def _own() -> list[ExportColumn]:
-    return [ExportColumn(name, "text", f"c.{column.field}") for name, column in OWN.items()]
+    return [_text(name, f"c.{column.field}") for name, column in OWN.items()]
+
+
+def _rest(placed: Sequence[str]) -> ExportColumn:
+    """What of `extra` has none of the columns `placed`."""
+    keys = ", ".join(f"'{key}'" for key in placed)
+    rest = f"nullif(c.extra - array[{keys}], '{{}}'::jsonb)"
+    return ExportColumn(REST, "json", (Term(f"{rest}::text", stated=True, tame=True),), (Term(rest, stated=True),))
+
+
+def _text(name: str, sql: str) -> ExportColumn:
+    return ExportColumn(name, "text", (Term(sql, tame=name in _TAME),))
+
+
+def _sum(name: str, sql: str) -> ExportColumn:
+    return ExportColumn(name, "decimal", (Term(f"trim_scale({sql})"),))
 
 
 def _foreign_name(key: str) -> str:
     return key if key.startswith("x_") else f"x_{key}"
+
+
+_TAME: Final = frozenset(("BillingCurrency", "ChargeCategory", "x_origin"))
+_ACCOUNT: Final = (_text("x_namespace", "c.namespace"), _text("x_provider", "c.provider"))
+_DOCUMENTS: Final = {"Tags": (Term("c.tags"), Term("(c.extra -> 'Tags')", stated=True))}

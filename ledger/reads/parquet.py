@@ -86,7 +86,7 @@ async def _types(
     """The Arrow type of every column; of decimals by the digits that they have before and behind the point."""
     decimals = [column for column in columns if column.kind == "decimal"]
     parameters = Parameters()
-    digits = ", ".join(f"max(abs({c.sql})), max(scale(trim_scale({c.sql})))" for c in decimals)
+    digits = ", ".join(f"max(abs({c.sql})), max(scale({c.sql}))" for c in decimals)
     statement = f"select {digits} {rows_from(manifest.question, parameters)}"
     found = iter((await connection.execute(text(statement), parameters.values)).one())
     widths = {column.name: _decimal(next(found), next(found)) for column in decimals}

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from itertools import product
 from threading import Event
@@ -27,6 +27,7 @@ from ledger.database import ReaderDB, WriterDB
 from ledger.errors import TooSlow
 from ledger.focus import OWN, columns, getter
 from ledger.money import EXACT, ZERO, canonical, plain
+from ledger.reads.copying import CHUNK
 from ledger.reads.export import FORMATS, Format, export
 from ledger.reads.filters import ChargeFilter
 from ledger.reads.manifests import ExportQuestion, Manifest
@@ -168,6 +169,46 @@ async def test_what_has_no_column_is_kept(writer: WriterDB, reader: ReaderDB) ->
     assert (row["x_Region"], row["x_HostProviderName"], row["x_number"]) == ("eu", "Cloud", "5")
     assert row["x_extra"] == {"x_odd $1 name'": "=1"}
     assert (row["x_namespace"], row["x_provider"]) == (desk.namespace, desk.name)
+
+
+async def test_vendors_columns_may_be_many(writer: WriterDB, reader: ReaderDB) -> None:
+    """More columns than a function of Postgres takes values come out whole, beside charges that have none of them."""
+    extra = {f"x_{number}": f'"{number}"' for number in range(250)}
+    desk = await ledger_of(writer, [charge(0, "a", "1")._replace(extra=extra), charge(1, "b", "1")])
+
+    _, data = await written(reader, desk.namespace, CHARGES, "jsonl")
+    one, other = sorted(map(json.loads, data.splitlines()), key=lambda row: str(row["SkuId"]))
+    assert {name: one.get(name) for name in extra} == extra
+    assert not other.keys() & extra.keys()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+async def test_billing_periods_are_the_same_in_every_period(
+    writer: WriterDB, reader: ReaderDB, format_: Format
+) -> None:
+    """A charge's billing period does not depend on the months of the period that is asked for."""
+    desk = await ledger_of(writer, [charge(2, "a", "1"), charge(3, "b", "1")])
+    october = replace(CHARGES, period=Period(date(2026, 10, 1), date(2026, 10, 2)))
+    ages = replace(CHARGES, period=Period(date(1950, 1, 1), date(2100, 1, 1)))
+
+    async def billed(question: ExportQuestion) -> dict[str | None, tuple[str | None, str | None]]:
+        _, data = await written(reader, desk.namespace, question, format_)
+        return {row["SkuId"]: (row["BillingPeriodStart"], row["BillingPeriodEnd"]) for row in rows(format_, data)}
+
+    september = ("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z")
+    assert await billed(october) == {"b": ("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")}
+    assert await billed(CHARGES) == await billed(ages) == {"a": september, **await billed(october)}
+
+
+async def test_files_come_in_chunks_of_whole_rows(writer: WriterDB, reader: ReaderDB) -> None:
+    """What Postgres sends in small pieces is passed on in large ones, none of which ends within a row."""
+    desk = await ledger_of(writer, [charge(day % 7, f"sku {day}", "1") for day in range(3000)])
+    async with export(reader, [desk.namespace], CHARGES, "jsonl", READ_AT) as made:
+        *chunks, last = [chunk async for chunk in made.chunks]
+
+    assert chunks
+    assert all(CHUNK <= len(chunk) < 4 * CHUNK for chunk in chunks)
+    assert all(chunk.endswith(b"\n") for chunk in (*chunks, last))
 
 
 async def test_parquet_tells_what_it_holds(writer: WriterDB, reader: ReaderDB) -> None:
