@@ -12,11 +12,10 @@ import pickle
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from os import SEEK_END
-from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
+from ledger.aside import Aside
 from ledger.charge import Charge, check_period
 from ledger.columns import Columns
 from ledger.encoding import HASH_BYTES, Place, line, moment, pack, row_id, unpack
@@ -69,8 +68,7 @@ class Intake:
         self._digests = [0] * len(self.pieces)
         self._source: AsyncIterator[Sequence[Charge]] | None = None
         self._places: dict[tuple[datetime, datetime], Place] = {}
-        self._chunks: list[tuple[int, int, int]] = []
-        self._file: IO[bytes] = SpooledTemporaryFile(max_size=memory.kept)  # noqa: SIM115  # closed by __aexit__
+        self._aside = Aside(memory.kept)
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +76,7 @@ class Intake:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._aside.close()
 
     async def read(self, batches: AsyncIterable[Sequence[Charge]], at_most: int | None = None) -> bool:
         """Take in batches until they end, or until about `at_most` bytes are kept; true when they have ended.
@@ -91,7 +89,7 @@ class Intake:
                 self.add(batch)
             else:
                 await asyncio.to_thread(self.add, batch)  # which takes tens of milliseconds
-            if at_most is not None and self._file.tell() >= at_most:
+            if at_most is not None and self._aside.size >= at_most:
                 return False
             await asyncio.sleep(0)  # a source that never waits would keep everything else from running
         return True
@@ -101,12 +99,11 @@ class Intake:
         sent = 0
         ended = False
         while not ended:
-            kept = self._chunks[sent:]
-            sent += len(kept)
-            for _, offset, size in kept:
-                for part in self._prefixed(offset, size, prefix):
+            for chunk in self._aside.get(since=sent):
+                sent += 1
+                for part in _prefixed(chunk, prefix):
                     yield part
-            ended = await self.read(batches, at_most=0) and sent == len(self._chunks)
+            ended = await self.read(batches, at_most=0) and sent == len(self._aside)
 
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
@@ -129,9 +126,9 @@ class Intake:
         if woven.subtotals and self.sums is not None and not self.sums.add_subtotals(woven.subtotals, self.filled):
             self.sums = None
         for index, (rows, chunk) in woven.lines.items():
-            self._keep(index, rows, chunk)
+            self._keep(index, rows, chunk, packed=True)
         for index, kept in woven.kept.items():
-            self._keep(index, len(kept), pickle.dumps(kept, protocol=5))
+            self._keep(index, len(kept), pickle.dumps(kept, protocol=5), packed=True)
         return True
 
     def _add_rows(self, batch: Sequence[Charge]) -> None:
@@ -164,24 +161,23 @@ class Intake:
 
     async def lines(self, wanted: Collection[int], prefix: bytes) -> AsyncIterator[bytes]:
         """The lines of pieces that the ledger held nothing of, each after `prefix`."""
-        for index, offset, size in self._chunks:
-            if index in wanted:
-                for part in self._prefixed(offset, size, prefix):
-                    yield part
+        for chunk in self._aside.get(wanted):
+            for part in _prefixed(chunk, prefix):
+                yield part
 
     async def keys(self, wanted: Collection[int]) -> AsyncIterator[bytes]:
         """Start and row id of every row of pieces that the ledger holds something of, as lines for COPY."""
-        for chunk in self._wanted(wanted):
+        for chunk in self._aside.get(wanted):
             yield "".join([f"{place.start}\t{hashed.hex()}\n" for place, hashed, _ in _rows(chunk)]).encode()
 
     async def lines_of(
         self, wanted: Collection[int], ids: Collection[bytes] | None, prefix: bytes
     ) -> AsyncIterator[bytes]:
         """Lines of the rows with these ids, or of all rows, of pieces that the ledger holds something of."""
-        for chunk in self._wanted(wanted):
+        for chunk in self._aside.get(wanted):
             lines = await asyncio.to_thread(_lines_of, chunk, ids)  # the server is busy with those before, meanwhile
-            if lines:
-                yield prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+            for part in _prefixed(lines, prefix) if lines else ():
+                yield part
 
     def _place(self, since: datetime, until: datetime) -> Place:
         known = self._places.get((since, until))
@@ -192,28 +188,9 @@ class Intake:
         place = self._places[since, until] = Place(index, moment(since), moment(until))
         return place
 
-    def _keep(self, index: int, rows: int, chunk: bytes | memoryview) -> None:
+    def _keep(self, index: int, rows: int, chunk: bytes | memoryview, *, packed: bool = False) -> None:
         self.rows[index] += rows
-        self._chunks.append((index, self._file.seek(0, SEEK_END), len(chunk)))
-        self._file.write(chunk)
-
-    def _wanted(self, wanted: Collection[int]) -> Iterator[bytes]:
-        for index, offset, size in self._chunks:
-            if index in wanted:
-                yield self._at(offset, size)
-
-    def _prefixed(self, offset: int, size: int, prefix: bytes) -> Iterator[bytes]:
-        """Every line of a chunk after the prefix, in parts of about a megabyte."""
-        end, begun = offset + size, b"\n" + prefix
-        for first in range(offset, end, SENT):
-            part = self._at(first, min(SENT, end - first))
-            start = prefix if first == offset else b""
-            is_last = first + SENT >= end
-            yield start + (part[:-1].replace(b"\n", begun) + b"\n" if is_last else part.replace(b"\n", begun))
-
-    def _at(self, offset: int, size: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(size)
+        self._aside.put(index, chunk, packed=packed)
 
 
 async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[Sequence[Charge], None]:
@@ -232,6 +209,15 @@ async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[
                 held = []
     if held:
         yield held
+
+
+def _prefixed(lines: bytes, prefix: bytes) -> Iterator[bytes]:
+    """Every line after the prefix, in parts of about a megabyte."""
+    end, begun = len(lines) - 1, b"\n" + prefix  # the last line's end begins no other
+    for first in range(0, end, SENT):
+        part = lines[first : min(first + SENT, end)].replace(b"\n", begun)
+        yield part if first else prefix + part
+    yield b"\n"
 
 
 def _lines_of(chunk: bytes, ids: Collection[bytes] | None) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -66,7 +66,7 @@ def charges(draw: st.DrawFn) -> Charge:
 def intake(filled: Sequence[int] = (), memory: Memory = MEMORY) -> Iterator[Intake]:
     """One that is closed after use."""
     opened = Intake(WINDOW, filled, memory)
-    with opened._file:
+    with closing(opened._aside):
         yield opened
 
 
@@ -74,10 +74,7 @@ def taken_in(batch: Sequence[Charge], filled: Sequence[int], take: Callable[[Int
     """All that an intake knows after a batch."""
     with intake(filled, LINES) as own:
         take(own, batch)
-        stored = sorted((index, own._at(offset, size)) for index, offset, size in own._chunks)
-        by_piece = {
-            index: b"".join(part for _, part in parts) for index, parts in groupby(stored, lambda each: each[0])
-        }
+        by_piece = {index: b"".join(own._aside.get([index])) for index in range(3)}
         sums = sorted(own.sums.rows(own.pieces, range(3))) if own.sums is not None else None
         return by_piece, own.rows, [own.digest(index) for index in range(3)], sums
 
