@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 import strawberry
 from graphql import GraphQLError
@@ -148,8 +149,9 @@ class Schema(strawberry.Schema):
         pass
 
 
+@cache
 def make_schema() -> Schema:
-    """The schema with its limits."""
+    """The schema with its limits, which is made once."""
     config = StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True)
     return Schema(query=Query, mutation=Mutation, config=config, extensions=[Limits])
 
