@@ -75,6 +75,11 @@ FOCUS: Final = [
     column("x_Tags RECORD*", "Key STRING", "Value STRING", "x_Inherited BOOLEAN", "x_Namespace STRING"),
 ]
 """The columns of the FOCUS export that matter."""
+VIEW: Final = [
+    *(each for each in FOCUS if each["mode"] != "REPEATED"),
+    column("Tags RECORD*", *PAIRS, "x_type STRING", "x_inherited BOOLEAN", "x_namespace STRING"),
+]
+"""The same of the view that Google publishes, which has one list of pairs of all kinds."""
 
 
 def usage(moment: str, cost: str, exported: str, service: str = "Compute Engine", **columns: Any) -> Row:

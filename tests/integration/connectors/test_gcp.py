@@ -197,7 +197,11 @@ async def test_days_whose_rows_are_deleted_stay() -> None:
         assert desk.costs == Counter({"5": 1, "1": 2})
         async with desk.opened() as connector:
             notes = (await connector.check()).notes
+        desk.memory, desk.pieces = {}, {}
+        await desk.sync()
     assert any("deletes its rows after 30 days" in note for note in notes)
+    assert desk.days == ["02-19..03-21"]
+    assert desk.costs == Counter({"5": 1, "1": 2})
 
 
 async def test_a_sync_reads_no_more_than_it_may() -> None:

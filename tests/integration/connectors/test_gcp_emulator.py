@@ -18,11 +18,11 @@ import pytest
 from ledger.focus import COLUMNS, getter
 from reconciler.connectors.gcp import bigquery
 from reconciler.connectors.scripted import Reply, ScriptedServer
-from reconciler.errors import NeedsPerson
+from reconciler.errors import BadData, NeedsPerson
 from tests.integration.connectors import gcp_emulator
 from tests.integration.connectors.gcp_desk import NOW, Desk, found
 from tests.integration.connectors.gcp_emulator import Warehouse
-from tests.integration.connectors.gcp_exports import DETAILED, FOCUS, STANDARD, credit, line, pairs, usage
+from tests.integration.connectors.gcp_exports import DETAILED, FOCUS, STANDARD, VIEW, credit, line, pairs, usage
 
 pytestmark = gcp_emulator.needed
 EARLY, LATE, LATER = "2026-03-10 06:12:13.5", "2026-03-12 18:00:00", "2026-03-19 09:30:00.25"
@@ -321,3 +321,28 @@ async def test_focus_lines_arrive_as_google_wrote_them(warehouse: Warehouse, des
     assert (found(made.stored, billed_cost=Decimal(-3)).extra or {})["BillingPeriodStart"] == "2026-03-01T08:00:00Z"
     await made.sync()
     assert made.read == []
+
+
+async def test_lines_of_the_view_that_google_publishes(warehouse: Warehouse, desk: MakeDesk) -> None:
+    """Its list of pairs becomes an object, its words are FOCUS's whatever the case; what cannot be read is told."""
+    table = warehouse.make(VIEW)
+    kinds = (("label", "team", "n/a"), ("tag", "env", "123"), ("project_label", "cost_center", "n/a"))
+    tags = [{"key": key, "value": kind, "x_type": kind, "x_namespace": space} for kind, key, space in kinds]
+    lists = dict.fromkeys(("x_Credits", "x_Labels", "x_SystemLabels", "x_Tags"))
+
+    def viewed(cost: str, **columns: Any) -> dict[str, Any]:
+        told = line("2026-03-05T01:00:00", cost, EARLY, **columns)
+        return {name: value for name, value in told.items() if name not in lists}
+
+    warehouse.add(table, viewed("1", Tags=tags, ChargeCategory="usage"), viewed("2", Tags=[], ChargeCategory="tax"))
+    made = desk(table, "focus")
+    await made.sync()
+    assert made.sums("charge_category") == {("Usage",): 1, ("Tax",): 2}
+    usage, tax = (found(made.stored, charge_category=category) for category in ("Usage", "Tax"))
+    assert usage.tags == {"team": "label", "123/env": "tag", "project/cost_center": "project_label"}
+    assert tax.tags is None
+
+    warehouse.add(table, {**viewed("3", ChargeCategory="error", Tags=[]), "x_ExportTime": LATE})
+    with pytest.raises(BadData, match=r"line of 2026-03-05 01:00.*ChargeCategory is 'error'") as caught:
+        await made.sync()
+    assert caught.value.reason == "BadRow"
