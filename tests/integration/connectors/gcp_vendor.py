@@ -64,7 +64,7 @@ class Item(NamedTuple):
 class Vendor:
     """Google's books. Rows are only ever added, as in the real ones.
 
-    `per_page` is how many rows a page of changes has; one of costs has three times as many.
+    `per_page` is how many rows a page of changes has; one of costs has four times as many.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Vendor:
 
     def _part(self, name: str, first: int) -> dict[str, Any]:
         columns, rows = self._results[name]
-        after = first + self.per_page * (1 if "found" in columns else 3)
+        after = first + self.per_page * (1 if "found" in columns else 4)
         fields = [{"name": each, "type": "TIMESTAMP" if each in TIMES else "STRING"} for each in columns]
         return {
             "jobComplete": True,
