@@ -145,22 +145,21 @@ def usual(cells: pa.StringArray) -> pa.BooleanArray:
 
 def combined(columns: Sequence[Coded]) -> Coded:
     """Columns as one, whose values are the tuples of theirs that occur together in a row."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     codes: pa.Array | None = None
-    met: list[tuple[int, ...]] = [()]
     for column in columns:
-        if column.codes is None:
-            met = [(*each, 0) for each in met]
-        elif codes is None:
-            codes, met = column.codes, [(*each, number) for each in met for number in range(len(column.values))]
-        else:
-            size = len(column.values)
-            wide = pc.add(pc.multiply(codes.cast("int64"), size), column.codes).dictionary_encode()
-            pairs = (divmod(number, size) for number in wide.dictionary.to_pylist())
-            codes, met = wide.indices, [(*met[before], number) for before, number in pairs]
-    values = [tuple(column.values[number] for column, number in zip(columns, each, strict=True)) for each in met]
-    return Coded(values, codes)
+        if column.codes is not None:
+            before = pa.scalar(0, pa.int64()) if codes is None else pc.multiply(codes.cast("int64"), len(column.values))
+            codes = pc.add(before, column.codes).dictionary_encode().indices
+    if codes is None:
+        return Coded([tuple(column.values[0] for column in columns)])
+    rows = pa.table({"code": codes, "row": pa.array(range(len(codes)), pa.int64())})
+    first = rows.group_by("code", use_threads=False).aggregate([("row", "min")]).sort_by("code")
+    there = first.column("row_min").combine_chunks()
+    met = (Coded(c.values, None if c.codes is None else c.codes.take(there)).rows(len(there)) for c in columns)
+    return Coded(list(zip(*met, strict=True)), codes)
 
 
 def _coded(cells: Sequence[Any]) -> Coded:

@@ -23,8 +23,6 @@ SUMMED_COLUMNS: Final = ("starts_at", *ROLLUP_DIMENSIONS, *ROLLUP_SUMS, "charges
 LONGEST_SUMMED: Final = 34
 """Characters of amounts of which thousands can be summed up in 76 digits, of which 38 are decimals."""
 
-_SUMS: Final = ("line", *(f"{name}_sum" for name in ROLLUP_SUMS))
-_COUNTS: Final = ("line_count", "billed_cost_count")
 _CURRENCY: Final = ROLLUP_DIMENSIONS.index("billing_currency")
 _line = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_DIMENSIONS))
 _amounts = itemgetter(*(Charge._fields.index(name) for name in ROLLUP_SUMS))
@@ -125,19 +123,27 @@ def subtotals(columns: Columns, pieces: Coded) -> list[Subtotal]:
     """
     import pyarrow as pa
 
-    line = combined([pieces, *(columns.coded(name) for name in ROLLUP_DIMENSIONS)])
-    codes = pa.repeat(pa.scalar(0, pa.int32()), len(columns)) if line.codes is None else line.codes
-    figures = [_summable(columns.stored(name), len(columns)) for name in ROLLUP_SUMS]
-    table = pa.table({"line": codes, **dict(zip(ROLLUP_SUMS, figures, strict=True))})
-    wanted = [*((name, "sum") for name in ROLLUP_SUMS), ("line", "count"), ("billed_cost", "count")]
+    lines = combined([columns.coded(name) for name in ROLLUP_DIMENSIONS])
+    both = combined([pieces, lines])
+    codes = pa.repeat(pa.scalar(0, pa.int32()), len(columns)) if both.codes is None else both.codes
+    texts = [columns.stored(name) for name in ROLLUP_SUMS]
+    same = [next(place for place, other in enumerate(texts) if _is_same(other, each)) for each in texts]
+    table = pa.table({"line": codes, **{str(place): _summable(texts[place], len(codes)) for place in set(same)}})
+    wanted = [*((str(place), "sum") for place in set(same)), ("line", "count"), ("0", "count")]
     found = table.group_by("line", use_threads=False).aggregate(wanted)
-    rows = zip(*(column.to_pylist() for column in found.select([*_SUMS, *_COUNTS]).columns), strict=True)
-    return [_subtotal(line.values[number], sums, count, priced) for number, *sums, count, priced in rows]
+    sums = {place: found.column(f"{place}_sum").to_pylist() for place in set(same)}
+    amounts = zip(*(sums[place] for place in same), strict=True)
+    rest = (found.column(name).to_pylist() for name in ("line", "line_count", "0_count"))
+    return [_subtotal(both.values[number], *each) for number, *each in zip(next(rest), amounts, *rest, strict=True)]
 
 
-def _subtotal(line: Sequence[Any], sums: Sequence[Decimal | None], count: int, priced: int) -> Subtotal:
-    piece, *texts = line
-    return Subtotal(piece, tuple(texts), sums, count, count - priced)
+def _subtotal(line: tuple[int, tuple[str | None, ...]], amounts: Sequence[Any], count: int, priced: int) -> Subtotal:
+    return Subtotal(*line, amounts, count, count - priced)
+
+
+def _is_same(left: pa.StringArray | None, right: pa.StringArray | None) -> bool:
+    """Whether two columns are summed up alike, as billed and effective costs mostly are."""
+    return left is right or (left is not None and right is not None and left.equals(right))
 
 
 def _summable(texts: pa.StringArray | None, count: int) -> pa.Array:
