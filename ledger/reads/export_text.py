@@ -12,6 +12,8 @@ FORMULA: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """How text begins that a spreadsheet runs; the last four are the first four as wide characters."""
 MAX_ARGUMENTS: Final = 100
 """Values that a function of Postgres takes."""
+ESCAPE: Final = "\\"
+"""With it begins whatever JSON writes for a character that may not stand for itself."""
 
 _RUNS: Final = ", ".join(str(ord(character)) for character in FORMULA)
 
@@ -24,13 +26,17 @@ def cell(column: ExportColumn) -> str:
 
 
 def json_object(columns: Sequence[ExportColumn]) -> str:
-    """A JSON object put together from its members, which takes less than half the time of `row_to_json`.
+    """A JSON object put together from its members, which takes far less time than `row_to_json` without nulls.
 
-    Most rows have no `extra`; for these, whatever comes out of it is not even looked for.
+    Most rows have no `extra` and no text to escape. One look finds these, and they are written as they are.
     """
     if not any(term.stated for column in columns for term in column.terms):
         return _object(columns)
-    return f"case when c.extra is null then {_object(_without_extra(columns))} else {_object(columns)} end"
+    bare = [_without_extra(column) for column in columns]
+    texts = [term.sql for column in bare if column.kind == "text" for term in column.terms if not term.tame]
+    escaped = f"to_json({_concat(list(dict.fromkeys(texts)))})::text"
+    plain = f"c.extra is null and strpos({escaped}, chr({ord(ESCAPE)})) = 0"
+    return f"case when {plain} then {_object(list(map(_tame, bare)))} else {_object(columns)} end"
 
 
 def _guarded(term: Term) -> str:
@@ -38,15 +44,17 @@ def _guarded(term: Term) -> str:
     return f"(case {absent}when ascii({term.sql}) in ({_RUNS}) then '''' || {term.sql} else {term.sql} end)"
 
 
-def _without_extra(columns: Sequence[ExportColumn]) -> list[ExportColumn]:
-    """The columns as they are of rows whose `extra` is null."""
-    return [
-        column._replace(
-            terms=tuple(term for term in column.terms if not term.stated),
-            document=tuple(term for term in column.document if not term.stated),
-        )
-        for column in columns
-    ]
+def _without_extra(column: ExportColumn) -> ExportColumn:
+    """The column as it is of rows whose `extra` is null."""
+    return column._replace(
+        terms=tuple(term for term in column.terms if not term.stated),
+        document=tuple(term for term in column.document if not term.stated),
+    )
+
+
+def _tame(column: ExportColumn) -> ExportColumn:
+    """The column as it is of rows without a text to escape."""
+    return column._replace(terms=tuple(term._replace(tame=True) for term in column.terms))
 
 
 def _object(columns: Sequence[ExportColumn]) -> str:
