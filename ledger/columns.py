@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import repeat
+from operator import is_
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
@@ -96,8 +97,16 @@ class Columns(Sequence[Charge]):
     @classmethod
     def of(cls, rows: Sequence[Charge]) -> Columns:
         """The same charges by the column. Raises TypeError where a value is not what it should be."""
-        every = zip(Charge._fields, zip(*rows, strict=True), strict=True)
-        made = {field: _amounts(cells) if field in AMOUNTS else _coded(cells) for field, cells in every}
+        every = dict(zip(Charge._fields, zip(*rows, strict=True), strict=True))
+        made: dict[str, Coded | Amounts | None] = {}
+        for field, cells in every.items():
+            if field not in AMOUNTS:
+                made[field] = _coded(cells)
+                continue
+            same = next((name for name in AMOUNTS & made.keys() if all(map(is_, every[name], cells))), None)
+            made[field] = (
+                _amounts(cells) if same is None else made[same]
+            )  # most vendors' effective costs are the billed
         return cls(len(rows), {field: column for field, column in made.items() if column is not None})
 
     def coded(self, field: str) -> Coded:
