@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from os import SEEK_END
 from tempfile import SpooledTemporaryFile
+from threading import Lock
 from typing import IO, Final, NamedTuple
 
 CODEC: Final = "lz4"
@@ -20,11 +21,15 @@ class _Chunk(NamedTuple):
 
 
 class Aside:
-    """Chunks, each of a piece, in the order in which they came. `at_most` are the bytes that stay in memory."""
+    """Chunks, each of a piece, in the order in which they came. `at_most` are the bytes that stay in memory.
+
+    Some may be read by one thread while another one brings more.
+    """
 
     def __init__(self, at_most: int) -> None:
         self._file: IO[bytes] = SpooledTemporaryFile(max_size=at_most)  # noqa: SIM115  # closed by close
         self._chunks: list[_Chunk] = []
+        self._lock = Lock()
         self.size = 0
 
     def __len__(self) -> int:
@@ -38,16 +43,19 @@ class Aside:
 
             whole = len(chunk)
             chunk = pa.compress(chunk, codec=CODEC, asbytes=True)
-        self._chunks.append(_Chunk(piece, self._file.seek(0, SEEK_END), len(chunk), whole))
-        self._file.write(chunk)
+        with self._lock:
+            offset = self._file.seek(0, SEEK_END)
+            self._file.write(chunk)
+        self._chunks.append(_Chunk(piece, offset, len(chunk), whole))
         self.size += len(chunk) if whole is None else whole
 
     def get(self, pieces: Collection[int] | None = None, since: int = 0) -> Iterator[bytes]:
         """The chunks of some pieces, or of all; from the one of a number on."""
         for piece, offset, size, whole in self._chunks[since:]:
             if pieces is None or piece in pieces:
-                self._file.seek(offset)
-                chunk = self._file.read(size)
+                with self._lock:
+                    self._file.seek(offset)
+                    chunk = self._file.read(size)
                 yield chunk if whole is None else _unpacked(chunk, whole)
 
     def close(self) -> None:

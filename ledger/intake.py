@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -69,6 +79,7 @@ class Intake:
         self._source: AsyncIterator[Sequence[Charge]] | None = None
         self._places: dict[tuple[datetime, datetime], Place] = {}
         self._aside = Aside(memory.kept)
+        self._ahead: asyncio.Task[bool] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,6 +87,9 @@ class Intake:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
         self._aside.close()
 
     async def read(self, batches: AsyncIterable[Sequence[Charge]], at_most: int | None = None) -> bool:
@@ -83,6 +97,11 @@ class Intake:
 
         Raises InvalidCharge; whatever the iterator raises passes through.
         """
+        if self._ahead is not None and await self._come():
+            return True
+        return await self._read(batches, at_most)
+
+    async def _read(self, batches: AsyncIterable[Sequence[Charge]], at_most: int | None) -> bool:
         self._source = self._source or aiter(batches if self.filled else _gathered(batches))
         async for batch in self._source:
             if len(batch) < LARGE:
@@ -94,16 +113,30 @@ class Intake:
             await asyncio.sleep(0)  # a source that never waits would keep everything else from running
         return True
 
+    async def _come(self) -> bool:
+        """What came of reading ahead."""
+        assert self._ahead is not None
+        try:
+            return await self._ahead
+        finally:
+            self._ahead = None
+
     async def flow(self, batches: AsyncIterable[Sequence[Charge]], prefix: bytes) -> AsyncIterator[bytes]:
-        """All lines, those kept so far and then those of the remaining batches as they come. Nothing is filled."""
+        """All lines, those kept so far and then those of the remaining batches as they come. Nothing is filled.
+
+        The next batch is taken in while the server reads the lines of the one before. Whoever stops asking for lines
+        may still `read` the rest.
+        """
         sent = 0
         ended = False
-        while not ended:
+        while not ended or sent < len(self._aside):
+            if not ended:
+                self._ahead = asyncio.create_task(self._read(batches, at_most=0))
             for chunk in self._aside.get(since=sent):
                 sent += 1
                 for part in _prefixed(chunk, prefix):
                     yield part
-            ended = await self.read(batches, at_most=0) and sent == len(self._aside)
+            ended = ended or await self._come()
 
     def add(self, batch: Sequence[Charge]) -> None:
         """Take in one batch."""
@@ -174,8 +207,7 @@ class Intake:
         self, wanted: Collection[int], ids: Collection[bytes] | None, prefix: bytes
     ) -> AsyncIterator[bytes]:
         """Lines of the rows with these ids, or of all rows, of pieces that the ledger holds something of."""
-        for chunk in self._aside.get(wanted):
-            lines = await asyncio.to_thread(_lines_of, chunk, ids)  # the server is busy with those before, meanwhile
+        async for lines in _made(partial(_lines_of, chunk, ids) for chunk in self._aside.get(wanted)):
             for part in _prefixed(lines, prefix) if lines else ():
                 yield part
 
@@ -209,6 +241,17 @@ async def _gathered(batches: AsyncIterable[Sequence[Charge]]) -> AsyncGenerator[
                 held = []
     if held:
         yield held
+
+
+async def _made(calls: Iterable[Callable[[], bytes]]) -> AsyncIterator[bytes]:
+    """What calls return, each made in a thread while the server reads what the one before has returned."""
+    coming: asyncio.Task[bytes] | None = None
+    for call in calls:
+        before, coming = coming, asyncio.create_task(asyncio.to_thread(call))
+        if before is not None:
+            yield await before
+    if coming is not None:
+        yield await coming
 
 
 def _prefixed(lines: bytes, prefix: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.charge import Charge
+from ledger.columns import Columns
 from ledger.database import WriterDB
 from ledger.errors import InvalidCharge
 from ledger.intake import MEMORY, Memory
@@ -152,6 +153,28 @@ async def test_a_large_window_that_breaks_off_leaves_nothing(desk: Desk) -> None
 
     assert await desk.charges() == []
     assert await desk.rollup() == {}
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+async def test_thousands_of_rows_are_read_ahead(desk: Desk, breaks_off: bool) -> None:
+    """Duplicates that meet in the database neither lose nor double what was read meanwhile, and a fault stays one."""
+    lines = [charge(4, f"line {n % 2_500}", "1") for n in range(3_000)]
+
+    async def batches() -> AsyncIterator[Sequence[Charge]]:
+        for first in range(0, 3_000, 1_000):
+            yield Columns.of(lines[first : first + 1_000])
+        if breaks_off:
+            raise ConnectionResetError
+
+    if breaks_off:
+        with pytest.raises(ConnectionResetError):
+            await desk.sync(days(3, 10), batches(), memory=Memory(held=500))
+        assert await desk.charges() == []
+    else:
+        report = await desk.sync(days(3, 10), batches(), memory=Memory(held=500))
+        assert (report.read, report.inserted) == (3_000, 3_000)
+        assert multiset(await desk.charges()) == multiset(lines)
+        assert await desk.rollup() == sums(lines)
 
 
 async def test_an_unpriced_line_is_counted_not_free(desk: Desk) -> None:
