@@ -82,7 +82,7 @@ def normal(charge: Charge) -> Charge:
 
 
 @given(st.lists(charges(), min_size=1, max_size=20), st.sampled_from(["rows.csv", "rows.jsonl", "rows.parquet.gz"]))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_what_is_exported_is_read(written: list[Charge], name: str) -> None:
     """Charges written as a FOCUS 1.2 file of any format are read back field by field, and add up to the digit."""
     with TemporaryDirectory() as folder:
