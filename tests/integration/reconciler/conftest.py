@@ -58,6 +58,7 @@ class Plant:
     holder: str = "one"
     places: int = 4
     patience: timedelta = timedelta()
+    lease_ttl: timedelta = timedelta(seconds=30)
 
     @property
     def deps(self) -> Deps:
@@ -71,7 +72,7 @@ class Plant:
             phase=lambda _namespace, _name: 0.0,
             patience=self.patience,
             holder=self.holder,
-            lease_ttl=timedelta(seconds=30),
+            lease_ttl=self.lease_ttl,
             desks=Desks(self.places),
             egress=EgressPolicy(allow_loopback=True),
         )

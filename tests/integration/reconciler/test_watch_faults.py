@@ -166,15 +166,21 @@ async def test_an_expired_token_is_read_anew(server: ApiServer, tmp_path: Path) 
         assert await listener.source.get(OPENAI) is not None
 
 
-@pytest.mark.parametrize("nonsense", ['{"type": "ERROR", "object": {"code": 500}}\n', "<html>\n"])
-async def test_a_watch_that_cannot_go_on_ends_the_process(server: ApiServer, tmp_path: Path, nonsense: str) -> None:
+async def test_a_watch_that_cannot_go_on_ends_the_process(tmp_path: Path) -> None:
     """What no API server says ends the watch, and the one who listens is told, so that nobody stays blind unawares."""
-    access = Access(tmp_path / "kubeconfig")
-    server.watches += [then(nonsense)] * 3
-    async with KubernetesSource(access, KNOWN, clock=lambda: datetime.now(UTC), instance="test") as source:
-        with pytest.raises(NeedsPerson, match="the watch on the cluster ended"):
-            await asyncio.wait_for(_follow(source, lambda _key: None), 15)
-        assert await source.trouble() == "the watch does not run"
+
+    async def ends(folder: Path, nonsense: str) -> None:
+        folder.mkdir()
+        async with api_server(folder) as (running, config):
+            running.watches += [then(nonsense)] * 3
+            async with KubernetesSource(Access(config), KNOWN, clock=lambda: datetime.now(UTC), instance="test") as it:
+                with pytest.raises(NeedsPerson, match="the watch on the cluster ended"):
+                    await asyncio.wait_for(_follow(it, lambda _key: None), 15)
+                assert await it.trouble() == "the watch does not run"
+
+    async with asyncio.TaskGroup() as both:  # kopf takes five seconds for its end
+        both.create_task(ends(tmp_path / "error", '{"type": "ERROR", "object": {"code": 500}}\n'))
+        both.create_task(ends(tmp_path / "page", "<html>\n"))
 
 
 async def test_a_watch_that_stays_away_is_told(
