@@ -15,7 +15,7 @@ from tests.bench import alerts, cloud, cluster, exports, files, ingest, memory, 
 from tests.bench.figure import Figure, save
 from tests.bench.ground import server
 
-SMALL_ROWS: Final = 3_000
+SMALL_ROWS: Final = 1_000
 LINES_OF: Final = 100
 """Rows of a large bill for each line of a vendor's answer."""
 CLOUDS: Final = 5
@@ -38,7 +38,9 @@ async def _measured(url: str, options: argparse.Namespace, folder: Path) -> list
         "ingest": lambda: ingest.figures(url, options.rows, options.rounds),
         "files": lambda: files.figures(url, options.rows, options.rounds, folder),
         "cloud": lambda: cloud.figures(url, options.rows * (1 if options.small else CLOUDS), folder),
-        "parse": lambda: parse.figures(options.rows // LINES_OF, options.rounds),
+        "parse": lambda: parse.figures(
+            options.rows // LINES_OF, options.rounds, 0 if options.small else parse.AT_LEAST
+        ),
         "exports": lambda: exports.figures(url, options.rows, options.rounds),
         "scrape": lambda: scrape.figures(url, options.providers, options.asked),
         "alerts": lambda: alerts.figures(url, options.rows, options.alerts, options.rounds),

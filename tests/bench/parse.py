@@ -63,14 +63,16 @@ class Subject:
         return await _read(self.hooks, self.base_url, http)
 
 
-async def figures(rows: int, rounds: int) -> AsyncIterator[Figure]:
+async def figures(rows: int, rounds: int, at_least: int = AT_LEAST) -> AsyncIterator[Figure]:
     """A figure for each connector that asks a server, and one more for the slowest of them, which it names.
+
+    `at_least`: bytes that are read in one clocked block.
 
     Files have figures of their own, and type manual reads nothing.
     """
     found: list[Figure] = []
     for hooks in vendors():
-        figure = await _measured(await recorded(hooks, min(rows, LINES)), rounds)
+        figure = await _measured(await recorded(hooks, min(rows, LINES)), rounds, at_least)
         found.append(figure)
         yield figure
     slowest = min(found, key=lambda figure: figure.ratio)
@@ -107,10 +109,10 @@ async def _recorded(hooks: ConnectorConformance, lines: Sequence[Line]) -> Subje
         return Subject(hooks, tape, server.url)
 
 
-async def _measured(subject: Subject, rounds: int) -> Figure:
+async def _measured(subject: Subject, rounds: int, at_least: int) -> Figure:
     times, charges = Times(), 0
     size = sum(len(held.body) for held in subject.tape.values())
-    again = range(min(MOST, 1 + AT_LEAST // max(1, size)))
+    again = range(min(MOST, 1 + at_least // max(1, size)))
     async with Player(subject.tape, **subject.options()) as http:
         await subject.read(http)
         gc.collect()
