@@ -24,6 +24,7 @@ from ledger.recurrence import Entry, Spread, parts
 from ledger.units import NoConversion
 from ledger.window import DAY, Span, midnight
 from reconciler.connectors.base import Settings
+from reconciler.connectors.rules import rules
 from reconciler.errors import NeedsPerson
 
 AMOUNT: Final = r"^-?[0-9]{1,15}([.][0-9]{1,12})?$"
@@ -32,6 +33,10 @@ QUANTITY: Final = r"^[1-9][0-9]{0,14}$"
 CURRENCY: Final = "^[A-Z]{3}$"
 BY_SKU: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["sku"]}
 Text = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+IS_DAY: Final = rules(("self >= timestamp('0001-01-01T00:00:00Z')", "must be a date such as 2026-01-31"))
+"""True of every date: without a rule that looks at it, an API server takes a list where a date is due."""
 
 
 class Item(Settings):
@@ -57,7 +62,11 @@ def _named_apart(items: tuple[Item, ...]) -> tuple[Item, ...]:
 class Prices(Settings):
     """A price list of one's own, which goes before the one that ships."""
 
-    as_of: date = Field(alias="asOf", description="The day on which these prices were looked up; estimates name it.")
+    as_of: date = Field(
+        alias="asOf",
+        description="The day on which these prices were looked up; estimates name it.",
+        json_schema_extra=IS_DAY,
+    )
     items: Annotated[tuple[Item, ...], AfterValidator(_named_apart)] = Field(
         description="One price for each SKU.", min_length=1, max_length=256, json_schema_extra=BY_SKU
     )
@@ -76,6 +85,7 @@ class Plan(Settings):
         default=None,
         description="First day of the plan; months are counted from it. If absent, the plan is as old as the history "
         "and its months begin on the first.",
+        json_schema_extra=IS_DAY,
     )
     spread: Spread = Field(
         default="Whole",

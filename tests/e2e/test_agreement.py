@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -190,6 +191,17 @@ def test_models_and_api_server_agree(http: httpx.Client, release: Release, kind:
     for spec in shown:
         assert server.refuses(spec) is None
     search(server, shown, EXAMPLES)
+
+
+@pytest.mark.parametrize("value", [[], ["2026-01-31"], {}, 5, "2026-02-30"], ids=json.dumps)
+def test_what_is_no_date_is_refused_by_both(http: httpx.Client, release: Release, value: Any) -> None:
+    """By its schema alone an API server would take a list where a date is due."""
+    item = {"sku": "disk", "unit": "GB-Months", "amount": "0.25", "currency": "USD"}
+    spec = {"type": "render", "secretRef": {"name": "key"}, "render": {"prices": {"asOf": value, "items": [item]}}}
+    server = Server(http, KINDS["Provider"], "costhook.io")
+
+    assert spec_faults(server.kind, spec, None)
+    assert server.refuses(spec)
 
 
 @pytest.mark.parametrize("kind", KINDS)
