@@ -19,7 +19,6 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -31,7 +30,7 @@ from ledger.columns import Columns
 from ledger.encoding import HASH_BYTES, Place, line, moment, pack, row_id, unpack
 from ledger.errors import InvalidCharge
 from ledger.sums import Sums
-from ledger.weaving import weave, written
+from ledger.weaving import weave
 from ledger.window import Span, Window
 
 LARGE: Final = 1_000
@@ -266,9 +265,6 @@ def _prefixed(lines: bytes, prefix: bytes) -> Iterator[bytes]:
 def _lines_of(chunk: bytes, ids: Collection[bytes] | None) -> bytes:
     """The lines of the rows with these ids, or of all rows, that are kept aside in a chunk."""
     rows = [row for row in _rows(chunk) if ids is None or row[1] in ids]
-    if len(rows) >= LARGE:
-        with suppress(InvalidCharge, ValueError, TypeError, OverflowError):  # and then each row is looked at
-            return written(Columns.of([unpack(row) for _, _, row in rows]), [hashed for _, hashed, _ in rows])
     lines = [line(unpack(row), hashed.hex(), 0, *place[1:]) for place, hashed, row in rows]
     return "".join(lines).encode(errors="replace")
 

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import diff, leases, partitions
 from ledger.charge import Charge
 from ledger.database import WriterDB
-from ledger.encoding import moment
+from ledger.encoding import HASH_BYTES, moment
 from ledger.errors import NotFound
 from ledger.intake import MEMORY, Intake, Memory
 from ledger.leases import Lease
@@ -261,9 +261,14 @@ class _Replacement:
         """Send the values of the rows that the ledger has not; all rows when naming them would take much memory."""
         missing = (await self._execute(diff.COUNT_MISSING)).one()
         is_named = missing.rows <= NAMED_AT_MOST
-        ids = {row.row_id.bytes for row in await self._execute(diff.MISSING_IDS)} if is_named else None
+        ids = await self._missing_ids() if is_named else None
         await self._copy("incoming", CHARGE_COLUMNS, self.intake.lines_of(changed, ids, self._prefix()))
         await self._execute(diff.ADD_INCOMING if is_named and missing.are_single else diff.FIND_ADDED)
+
+    async def _missing_ids(self) -> Collection[bytes]:
+        """The ids of the rows that the ledger has not."""
+        said: bytes = (await self._execute(diff.MISSING_IDS)).scalar_one() or b""
+        return {said[first : first + HASH_BYTES] for first in range(0, len(said), HASH_BYTES)}
 
     async def _settle_sums(self) -> tuple[int, int, int]:
         values = self._bounds()

@@ -105,11 +105,6 @@ def lines(columns: Columns, hashes: Sequence[bytes]) -> pa.StringArray:
     return thread.rows(len(columns))
 
 
-def written(columns: Columns, hashes: Sequence[bytes]) -> bytes:
-    """All `lines`, one after another."""
-    return bytes(_bytes(lines(columns, hashes)))
-
-
 def _copies(hashes: Sequence[bytes]) -> Coded:
     """How many rows before each say the same."""
     import pyarrow as pa
