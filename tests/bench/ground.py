@@ -118,6 +118,7 @@ class Ground:
 
     async def written(self) -> dict[str, Mapping[str, int]]:
         """Rows inserted, updated, deleted and dead by table, months of one table added up."""
+        await self.owner.execute("select pg_stat_force_next_flush()")  # what the owner has written counts at once
         await self.owner.execute("select pg_stat_clear_snapshot()")
         rows = await self.owner.fetch("""
             select regexp_replace(relname, '_\\d{4}_\\d\\d$', '') as name, sum(n_tup_ins)::bigint as inserted,
