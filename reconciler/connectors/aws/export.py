@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +16,14 @@ from reconciler.connectors.aws.delivery import Deliveries, Delivery
 from reconciler.connectors.aws.settings import ExportSettings
 from reconciler.connectors.base import Context
 from reconciler.connectors.focus import Focus, FocusSettings
-from reconciler.connectors.focus.files import File, Version
+from reconciler.connectors.focus.delivered import Copies, Delivered, Unready
+from reconciler.connectors.focus.files import File
 from reconciler.connectors.focus.reader import Reader
 from reconciler.connectors.focus.tracking import Known, remembered
 from reconciler.errors import NeedsPerson, RetryLater
 
 ALL: Final = FocusSettings(files=("**",))
 """Settings of the reader of files, which is given its files below, and needs none to find them."""
-KEPT: Final = 1024**3
-"""Bytes of copies that are kept between looking at a file and reading it; what is beyond is brought twice."""
 NOTHING: Final = (
     "AWS has delivered nothing there yet: the first delivery takes up to 24 hours; check bucket, prefix and name of "
     "aws.export. See docs/connectors/aws.md."
@@ -37,7 +36,7 @@ class Export(Focus):
     def __init__(self, export: ExportSettings, bucket: Bucket, context: Context) -> None:
         super().__init__(ALL, context)
         self._bucket, self._deliveries = bucket, Deliveries(bucket, export)
-        self._copies = Copies(bucket, self._scratch)
+        self._copies = Copies(self._scratch)
         self._newest: Sequence[Delivery] | None = None
         self._since = context.now
 
@@ -84,7 +83,7 @@ class Export(Focus):
                 raise
             return [Unready(name, error) for name in known or [delivery.manifest.key]]
         stamp = {"month": f"{delivery.month.start:%Y-%m}", "manifest": delivery.stamp, "of": len(files)}
-        return [Delivered(each, stamp, self._copies) for each in files]
+        return [self._delivered(each, stamp) for each in files]
 
     def reader(self, path: Path, name: str) -> Reader:
         """Of FOCUS as it is, and of CUR 2.0 in the shape of FOCUS."""
@@ -93,66 +92,7 @@ class Export(Focus):
 
     def _known(self, name: str, known: Known) -> File:
         """A file as it was read: its key and its ETag are all that it takes to bring it again."""
-        return Delivered(Object(name, known.version.digest, self.context.now), known.version.stamp, self._copies)
+        return self._delivered(Object(name, known.version.digest, self.context.now), known.version.stamp)
 
-
-class Copies:
-    """Temporary copies of files, few at a time."""
-
-    def __init__(self, bucket: Bucket, folder: Path) -> None:
-        self._bucket, self._folder = bucket, folder
-        self._kept: dict[Path, int] = {}
-
-    async def path(self, found: Object) -> Path:
-        """The copy of `found`, brought if there is none. Raises RetryLater if it is another by now."""
-        path = self._path(found)
-        if not path.exists():
-            await self._bucket.bring(found, path)
-        return path
-
-    def leave(self, found: Object) -> None:
-        """Say that the copy was looked at: it stays for being read, while there is room, and goes after that."""
-        path = self._path(found)
-        is_read = self._kept.pop(path, None) is not None
-        size = path.stat().st_size if path.exists() else 0
-        if is_read or size + sum(self._kept.values()) > KEPT:
-            path.unlink(missing_ok=True)
-        else:
-            self._kept[path] = size
-
-    def _path(self, found: Object) -> Path:
-        return self._folder / hashlib.blake2b(f"{found.key} {found.etag}".encode(), digest_size=16).hexdigest()
-
-
-class Delivered(File):
-    """A data file; its version is its ETag."""
-
-    def __init__(self, found: Object, stamp: Mapping[str, object], copies: Copies) -> None:
-        super().__init__(found.key)
-        self._found, self._stamp, self._copies = found, stamp, copies
-
-    async def version(self, known: Version | None) -> Version:
-        return Version(self._found.etag, self._stamp)
-
-    async def path(self, version: Version) -> Path:
-        return await self._copies.path(self._found)
-
-    async def check_still(self, version: Version) -> None:
-        self._copies.leave(self._found)
-
-
-class Unready(File):
-    """A file in a month that AWS is writing just now."""
-
-    def __init__(self, name: str, error: RetryLater) -> None:
-        super().__init__(name)
-        self._error = error
-
-    async def version(self, known: Version | None) -> Version:
-        raise self._error
-
-    async def path(self, version: Version) -> Path:
-        raise self._error
-
-    async def check_still(self, version: Version) -> None:
-        raise self._error
+    def _delivered(self, found: Object, stamp: Mapping[str, object]) -> File:
+        return Delivered(found.key, found.etag, partial(self._bucket.bring, found), stamp, self._copies)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 from ledger.window import Span, Window
@@ -16,14 +15,13 @@ from reconciler.connectors.azure.refusal import GUIDE
 from reconciler.connectors.azure.settings import AzureSettings
 from reconciler.connectors.base import Account, Context
 from reconciler.connectors.focus import Focus, FocusSettings
-from reconciler.connectors.focus.files import File, Version
+from reconciler.connectors.focus.delivered import Copies, Delivered, Unready
+from reconciler.connectors.focus.files import File
 from reconciler.connectors.focus.tracking import Known, remembered
 from reconciler.errors import NeedsPerson, RetryLater
 
 ALL: Final = FocusSettings(files=("**",))
 """Settings of the reader of files, which is given its files below, and needs none to find them."""
-KEPT: Final = 1024**3
-"""Bytes of copies that are kept between looking at a file and reading it; what is beyond is brought twice."""
 FACTS: Final = "manifest:"
 """What the keys of the memory begin with under which manifests are remembered; the manifest's name follows."""
 NOTHING: Final = (
@@ -38,12 +36,12 @@ class Export(Focus):
     def __init__(self, settings: AzureSettings, container: Container, context: Context) -> None:
         super().__init__(ALL, context)
         prefix = settings.export.prefix if settings.export else ""
-        self._container = container.name
+        self._container = container
         self._facts = {
             name.removeprefix(FACTS): fact for name, fact in context.memory.items() if name.startswith(FACTS)
         }
         self._deliveries = Deliveries(container, prefix, settings.scope, self._facts)
-        self._copies = Copies(container, self._scratch)
+        self._copies = Copies(self._scratch)
         self._newest: Sequence[Run] | None = None
         self._since = context.now
 
@@ -76,7 +74,7 @@ class Export(Focus):
         last, months = max(run.submitted for run in newest), len({run.span.start for run in newest})
         told = f"{months} month{'' if months == 1 else 's'} of {len(scopes)} scope{'' if len(scopes) == 1 else 's'}"
         note = f"{told}, delivered last at {last:%FT%RZ}, in version {', '.join(sorted(versions))}."
-        return Account(id=f"/{min(scopes)}" if len(scopes) == 1 else self._container, notes=(note,))
+        return Account(id=f"/{min(scopes)}" if len(scopes) == 1 else self._container.name, notes=(note,))
 
     async def files(self) -> Sequence[File]:
         """Those of the newest runs; of periods whose manifest is gone, or is the one known, those known."""
@@ -102,11 +100,11 @@ class Export(Focus):
                 raise
             return [Unready(name, error) for name in known or [run.manifest.name]]
         stamp = {"run": run.key, "manifest": run.stamp, "of": len(files)}
-        return [Delivered(each, stamp, self._copies) for each in files]
+        return [self._delivered(each, stamp) for each in files]
 
     def _known(self, name: str, known: Known) -> File:
         """A file as it was read: its name and its ETag are all that it takes to bring it again."""
-        return Delivered(Blob(name, known.version.digest, self.context.now), known.version.stamp, self._copies)
+        return self._delivered(Blob(name, known.version.digest, self.context.now), known.version.stamp)
 
     def _found(self) -> dict[str, Any]:
         """What is new of manifests, to be remembered, and which are gone."""
@@ -114,64 +112,5 @@ class Export(Focus):
         new = {f"{FACTS}{name}": fact for name, fact in now.items() if self._facts.get(name) != fact}
         return new | {f"{FACTS}{name}": None for name in self._facts if name not in now}
 
-
-class Copies:
-    """Temporary copies of files, few at a time."""
-
-    def __init__(self, container: Container, folder: Path) -> None:
-        self._container, self._folder = container, folder
-        self._kept: dict[Path, int] = {}
-
-    async def path(self, found: Blob) -> Path:
-        """The copy of `found`, brought if there is none. Raises RetryLater if it is another by now."""
-        path = self._path(found)
-        if not path.exists():
-            await self._container.bring(found, path)
-        return path
-
-    def leave(self, found: Blob) -> None:
-        """Say that the copy was looked at: it stays for being read, while there is room, and goes after that."""
-        path = self._path(found)
-        is_read = self._kept.pop(path, None) is not None
-        size = path.stat().st_size if path.exists() else 0
-        if is_read or size + sum(self._kept.values()) > KEPT:
-            path.unlink(missing_ok=True)
-        else:
-            self._kept[path] = size
-
-    def _path(self, found: Blob) -> Path:
-        return self._folder / hashlib.blake2b(f"{found.name} {found.etag}".encode(), digest_size=16).hexdigest()
-
-
-class Delivered(File):
-    """A data file; its version is its ETag."""
-
-    def __init__(self, found: Blob, stamp: Mapping[str, object], copies: Copies) -> None:
-        super().__init__(found.name)
-        self._found, self._stamp, self._copies = found, stamp, copies
-
-    async def version(self, known: Version | None) -> Version:
-        return Version(self._found.etag, self._stamp)
-
-    async def path(self, version: Version) -> Path:
-        return await self._copies.path(self._found)
-
-    async def check_still(self, version: Version) -> None:
-        self._copies.leave(self._found)
-
-
-class Unready(File):
-    """A file in a month that Azure is writing just now."""
-
-    def __init__(self, name: str, error: RetryLater) -> None:
-        super().__init__(name)
-        self._error = error
-
-    async def version(self, known: Version | None) -> Version:
-        raise self._error
-
-    async def path(self, version: Version) -> Path:
-        raise self._error
-
-    async def check_still(self, version: Version) -> None:
-        raise self._error
+    def _delivered(self, found: Blob, stamp: Mapping[str, object]) -> File:
+        return Delivered(found.name, found.etag, partial(self._container.bring, found), stamp, self._copies)

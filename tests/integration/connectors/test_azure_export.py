@@ -159,7 +159,7 @@ async def test_a_file_that_is_replaced_while_it_is_read(
     account: Account, desk: ExportDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another content under the same name is told by its ETag, and the month is not stored."""
-    monkeypatch.setattr("reconciler.connectors.azure.export.KEPT", 0)
+    monkeypatch.setattr("reconciler.connectors.focus.delivered.KEPT", 0)
     (name,) = account.overwrite(MARCH, [row("2026-03-01", "1")])
     async with desk.opened() as connector:
         (window,) = await connector.windows([], HISTORY)
@@ -201,7 +201,7 @@ async def test_copies_that_find_no_room_are_brought_twice(
 ) -> None:
     """Beyond a bound no copy is kept between looking and reading, and none is left behind."""
     account.create_new(MARCH, [row("2026-03-01", "1")], [row("2026-03-02", "2")])
-    monkeypatch.setattr("reconciler.connectors.azure.export.KEPT", 0)
+    monkeypatch.setattr("reconciler.connectors.focus.delivered.KEPT", 0)
     assert await calls(desk) == 1 + 2 + 2 * 2
     assert desk.costs == costs("1", "2")
     async with desk.opened() as connector:
