@@ -148,10 +148,12 @@ class Intake:
 
     def _add_columns(self, batch: Sequence[Charge]) -> bool:
         """Take in a batch by the column; false, with nothing taken in, where the rows have to be looked at."""
+        import pyarrow as pa
+
         try:
             columns = batch if isinstance(batch, Columns) else Columns.of(batch)
             woven = weave(columns, self._place, self.filled)
-        except (InvalidCharge, ValueError, TypeError, OverflowError):
+        except (InvalidCharge, ValueError, TypeError, ArithmeticError, pa.ArrowException):
             return False
         for index, hashed in woven.digests.items():
             self._digests[index] += hashed
